@@ -74,11 +74,9 @@ def body_size(points: Array | None) -> float:
     """
     if points is None or not points.size:
         return float("nan")
-    missing = ~np.isfinite(points).all(axis=2, keepdims=True)
-    seen = ~missing.all(axis=1)[:, 0]
-    highest = np.where(missing, -np.inf, points)[seen].max(axis=1)
-    lowest = np.where(missing, np.inf, points)[seen].min(axis=1)
-    return float(np.percentile(np.linalg.norm(highest - lowest, axis=1), 90)) if seen.any() else float("nan")
+    diagonal = np.linalg.norm(np.fmax.reduce(points, axis=1) - np.fmin.reduce(points, axis=1), axis=1)
+    diagonal = diagonal[np.isfinite(diagonal)]
+    return float(np.percentile(diagonal, 90)) if len(diagonal) else float("nan")
 
 
 def body_size_px(sequence: PoseSequence) -> float:
@@ -151,28 +149,32 @@ def _pairs(skeleton: Skeleton, group: str) -> list[tuple[int, int]]:
 def _exchanged(tracks: Array, time_s: Array, parameters: SwapParameters) -> Mask:
     """(T,) True where exchanged, for the (T, P, 2, D) tracks of a body part.
 
-    A state is the pair of choices (frame before, this frame), since acceleration takes three frames.
+    A state is the pair of choices (frame before, this frame), as acceleration takes three frames: ``total_01`` is the
+    least cost of having kept the frame before and exchanged this one.
     """
-    costs = _costs(tracks, time_s, parameters).tolist()
-    staying = [0.0, *(np.minimum(np.diff(time_s), parameters.max_gap_s) * parameters.swapped_cost_per_s).tolist()]
+    costs = _costs(tracks, time_s, parameters).reshape(-1, 4).tolist()
+    staying = (np.minimum(np.diff(time_s), parameters.max_gap_s) * parameters.swapped_cost_per_s).tolist()
     switch = parameters.switch_cost
-    total = [[0.0, np.inf], [np.inf, 0.0]]  # total[b][c]: the cheapest way to choices b then c
-    back: list[list[list[int]]] = []
-    for cost, stay in zip(costs[1:], staying[1:], strict=True):
-        following, came_from = [[0.0, 0.0], [0.0, 0.0]], [[0, 0], [0, 0]]
-        for c in (0, 1):
-            for d in (0, 1):
-                kept = total[0][c] + cost[d][c ^ d]
-                exchanged = total[1][c] + cost[1 ^ d][c ^ d]
-                came_from[c][d] = int(exchanged < kept)
-                following[c][d] = min(kept, exchanged) + switch * (c ^ d) + stay * d
-        total = following
-        back.append(came_from)
-    b, c = min(((b, c) for b in (0, 1) for c in (0, 1)), key=lambda state: total[state[0]][state[1]])
-    choices = [c]
+    total_00, total_01, total_10, total_11 = 0.0, np.inf, np.inf, 0.0
+    back: list[tuple[tuple[bool, bool], tuple[bool, bool]]] = []  # the choice before the state's two
+    for (same, near_differs, far_differs, both_differ), stay in zip(costs[1:], staying, strict=True):
+        kept_00, exchanged_00 = total_00 + same, total_10 + far_differs
+        kept_01, exchanged_01 = total_00 + both_differ, total_10 + near_differs
+        kept_10, exchanged_10 = total_01 + near_differs, total_11 + both_differ
+        kept_11, exchanged_11 = total_01 + far_differs, total_11 + same
+        back.append(
+            ((exchanged_00 < kept_00, exchanged_01 < kept_01), (exchanged_10 < kept_10, exchanged_11 < kept_11))
+        )
+        total_00 = exchanged_00 if exchanged_00 < kept_00 else kept_00
+        total_01 = (exchanged_01 if exchanged_01 < kept_01 else kept_01) + switch + stay
+        total_10 = (exchanged_10 if exchanged_10 < kept_10 else kept_10) + switch
+        total_11 = (exchanged_11 if exchanged_11 < kept_11 else kept_11) + stay
+    totals = {(0, 0): total_00, (0, 1): total_01, (1, 0): total_10, (1, 1): total_11}
+    before, now = min(totals, key=lambda state: totals[state])
+    choices = [now]
     for came_from in reversed(back):
-        b, c = came_from[b][c], b
-        choices.append(c)
+        before, now = int(came_from[before][now]), before
+        choices.append(now)
     return np.array(choices[::-1], dtype=bool)
 
 

@@ -59,7 +59,8 @@ class ModelEntry:
         licence: of the weights.
         published: the published accuracy 0..1; NaN when there is none.
         metric: what ``published`` measures, and on what.
-        verified: True when the URLs stand in the installed wheels' metadata, or a download here was verified.
+        verified: True when the checkpoint's URL stands in the installed wheels' metadata, or a download here was
+            verified. (No metadata lists the ONNX archives: see ``download.check``.)
         source: "builtin" or "user".
     """
 
@@ -120,7 +121,7 @@ def _entry(row: dict[str, Any], path: Path, source: str) -> ModelEntry:
             f"{path}: the entry {row.get('name', '?')!r} is not understood; "
             f"it needs name, kind ({', '.join(KINDS)}) and title, and may have {', '.join(sorted(known))}."
         )
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
     return ModelEntry(**values, source=source)
 
 
@@ -142,7 +143,7 @@ def list_models() -> tuple[ModelEntry, ...]:
     """All models: the built-in ones in the registry's order, then the user's own (one of the same name wins)."""
     entries = {e.name: e for e in _registry(CHECKPOINTS_DIR / "registry.toml", "builtin")}
     entries |= {e.name: e for e in _registry(user_registry_path(), "user")}
-    return tuple(replace(e, verified=e.verified or bool(_records(e))) for e in entries.values())
+    return tuple(replace(e, verified=e.verified or any(_records(e))) for e in entries.values())
 
 
 def detectors() -> tuple[ModelEntry, ...]:
@@ -213,6 +214,8 @@ def how_to_get(model: ModelEntry, engine: Engine = "onnx") -> str:
         places = " or ".join(str(path) for path in _weights(model, engine))
         return f"Put the file back where it was ({places}), or add the model again: python -m pipeline models add"
     name = model.name
+    if engine == "onnx" and is_installed(model, "mmpose"):
+        return f"Its PyTorch weights are here; make the ONNX file of them: python -m pipeline models export {name}"
     onnx, url = engine == "onnx" and bool(model.onnx_url), model.onnx_url if engine == "onnx" else model.checkpoint_url
     command = f"python -m pipeline models download {name}" + ("" if onnx else " --checkpoint")
     url = url or model.checkpoint_url

@@ -76,6 +76,7 @@ def appearance(image: Image, pose: PersonPose, skeleton: Skeleton) -> Array | No
             continue
         x, y = pixels[inside].T
         lab = cv2.cvtColor(image[y, x][None], cv2.COLOR_RGB2LAB)[0].astype(np.float64)
+        lab[:, 1:] = np.clip(lab[:, 1:], 96, 159)  # clothes are rarely more colourful; what is counts as the last bin
         histogram, _ = np.histogramdd(lab, bins=(4, 4, 4), range=((0, 256), (96, 160), (96, 160)))
         histograms.append(histogram.ravel() / max(histogram.sum(), 1))
     if not histograms[0].any():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import signal as scipy_signal
 
 from pipeline.poses import Array, PoseSequence
+from pipeline.settings import data_dir
 from pipeline.signal import (
     CleanParameters,
     FilterParameters,
@@ -29,7 +32,8 @@ from pipeline.signal import (
     repair_swaps,
     savitzky_golay,
 )
-from pipeline.skeletons import BLAZEPOSE_33, COCO_17, Skeleton
+from pipeline.skeletons import BLAZEPOSE_33, COCO_17, KINECT_20, Skeleton
+from pipeline.swaps import group_of
 
 HEIGHT_PX = 400.0
 
@@ -385,6 +389,53 @@ def test_sides_that_meet_and_part_again_are_left_alone(hands: bool) -> None:
         }  # fmt: skip
     _, report = repair_swaps(sequence_of(time_s, points, noise_px=1.5))
     assert not report.frames.any()
+
+
+def _side_first(match: re.Match[str]) -> str:
+    part, side = match.groups()
+    return f"{part}_{side}" if side == "Center" else f"{side}_{part}"
+
+
+@pytest.mark.parametrize("azimuth_deg", [0, 45, 90])
+def test_swaps_on_motion_capture(azimuth_deg: float) -> None:
+    """True sides are left alone and injected exchanges found, on real squats, jogs, hops, throws and jumping jacks."""
+    file = data_dir() / "data/mocap_kinect20/mocap_kinect20.npz"
+    if not file.exists():
+        pytest.skip(
+            f"the motion capture set is not there ({file.name}); set KINOSCOPE_DATA to the folder that holds it"
+        )
+    with np.load(file) as data:
+        xyz, offset = data["xyz_i16"] * float(data["scale_m"]), data["offset"]
+        names = [re.sub("(.*)(Left|Right|Center)$", _side_first, str(name)).lower() for name in data["joints"]]
+    columns = [names.index(joint) for joint in KINECT_20.joints]
+    random = np.random.default_rng(11)
+    c, s = np.cos(np.radians(azimuth_deg)), np.sin(np.radians(azimuth_deg))
+    right = wrong = missed = false_alarms = frames = 0
+    for first, last in list(pairwise(offset))[::6]:
+        if last - first < 40:
+            continue
+        take = xyz[first:last][:, columns]
+        xy = np.stack([take[..., 0] * c + take[..., 2] * s, -take[..., 1]], axis=2) * 230 + 500
+        xy += random.normal(0, 1.2, xy.shape)
+        time_s = np.arange(len(xy)) / 30
+        person = PoseSequence(KINECT_20, time_s, xy, np.ones(xy.shape[:2]), None, (1000, 1000))
+        legs = [pair for pair in KINECT_20.left_right if group_of(KINECT_20.joints[pair[0]]) == "legs"]
+        apart = np.mean([np.linalg.norm(xy[:, a] - xy[:, b], axis=1) for a, b in legs], axis=0) > 0.08 * HEIGHT_PX
+        _, report = repair_swaps(person)
+        false_alarms += int((report.flagged[:, report.groups.index("legs")] & apart).sum())
+        injected = np.zeros(len(xy), dtype=bool)
+        for start in range(int(random.integers(5, 20)), len(xy) - 20, 45):
+            injected[start : start + int(random.integers(1, 18))] = True
+        _, report = repair_swaps(swapped(person, injected, ("knee", "ankle", "foot")))
+        flagged = report.flagged[:, report.groups.index("legs")]
+        right += int((flagged & injected & apart).sum())
+        wrong += int((flagged & ~injected & apart).sum())
+        missed += int((~flagged & injected & apart).sum())
+        frames += len(xy)
+    assert frames > 5_000
+    assert false_alarms <= 0.001 * frames
+    assert right / (right + missed) > 0.97, f"recall {right / (right + missed):.3f}"
+    assert right / (right + wrong) > 0.95, f"precision {right / (right + wrong):.3f}"
 
 
 # The whole chain
