@@ -20,6 +20,7 @@ import orjson
 
 from pipeline import __version__, settings
 from pipeline.inference import InferenceOptions, Progress, create_estimator, infer
+from pipeline.model_commands import add_model_commands
 from pipeline.options import add_options, from_options
 from pipeline.runs import Run, RunStore
 
@@ -69,6 +70,15 @@ def build_parser() -> argparse.ArgumentParser:
     command = _command(runs, "delete", "remove a run", _runs_delete, _show_json)
     command.add_argument("run")
     command.add_argument("--yes", action="store_true", help="do not ask")
+
+    command = _command(
+        commands, "doctor", "what is installed, on which device, and how fast it is here", _doctor, _show_doctor
+    )
+    command.add_argument(
+        "--bench", action=argparse.BooleanOptionalAction, default=True, help="measure the models' speed"
+    )
+    _command(commands, "sample", "render the sample clip and analyse it, once", _sample, _show_infer)
+    add_model_commands(commands, _command)
     return parser
 
 
@@ -193,6 +203,35 @@ def _runs_delete(arguments: argparse.Namespace) -> dict[str, Any]:
             return {"deleted": None}
     store.delete(arguments.run)
     return {"deleted": run.id}
+
+
+def _doctor(arguments: argparse.Namespace) -> dict[str, Any]:
+    from pipeline.doctor import examine
+
+    return examine(measure=arguments.bench)
+
+
+def _show_doctor(result: dict[str, Any]) -> None:
+    processor = result["processor"]
+    print(f"Kinoscope {result['kinoscope']}, Python {result['python']}, {result['system']}")
+    graphics = result["accelerators"]["cuda"] or "none"
+    print(f"{processor['cores']} cores, {processor['memory_gib']} GiB; graphics processor: {graphics}")
+    print("Packages:", ", ".join(f"{name} {version}" for name, version in result["packages"].items()))
+    print("Reads:", ", ".join(result["codecs"]["decode"]), "| writes:", ", ".join(result["codecs"]["encode"]))
+    print(f"Runs: {result['outputs']['folder']} ({result['outputs']['free_gib']} GiB free)")
+    print("Models here:", ", ".join(m["name"] for m in result["models"] if m["installed"]) or "none")
+    print("Not here (python -m pipeline models list):", sum(not m["installed"] for m in result["models"]))
+    for name, measured in result["speed"].items():
+        print(f"{name}: {measured['frames_per_s']} frames/s at 640x480 on {measured['device']}")
+
+
+def _sample(arguments: argparse.Namespace) -> dict[str, Any]:
+    from pipeline.sample import make_sample_run
+
+    def say(text: str) -> None:
+        print(text, file=sys.stderr)
+
+    return summary(make_sample_run(_store(arguments), say))
 
 
 def _show_json(result: dict[str, Any]) -> None:

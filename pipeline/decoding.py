@@ -257,13 +257,11 @@ class Clip:
     @property
     def duration_s(self) -> float:
         """The duration that the container states; NaN when it states none."""
-        tick = self._stream.time_base
-        if self._stream.duration and tick:
-            return float(self._stream.duration * tick)
-        if not self._input.duration:
-            return math.nan
-        late_s = float((self._ticks(self.first) or 0) * tick) if tick and self.container == "matroska" else 0.0
-        return self._input.duration / av.time_base - max(0.0, late_s)  # Matroska states the end, not the length
+        tick, ticks = self._stream.time_base or Fraction(0), self._stream.duration
+        length_s = float(ticks * tick) if ticks else (self._input.duration or 0) / av.time_base
+        if self.container == "matroska":  # it states when the clip ends
+            length_s -= max(0.0, float((self._ticks(self.first) or 0) * tick))
+        return length_s if length_s > 0 else math.nan
 
     @property
     def declared_frames(self) -> int | None:

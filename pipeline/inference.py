@@ -34,6 +34,7 @@ class InferenceOptions:
 
     model: key-point model; empty takes the best that is installed.
     detector: what finds people; empty takes the one that goes with the model.
+    engine: what runs RTMDet and RTMPose, "onnx" (fast) or "mmpose" (any config); BlazePose has its own.
     working_point: "fast", "balanced" or "thorough"; "auto" is thorough for a picture and balanced for a clip.
     max_people: more people than these are ignored.
     start_s, end_s: only this part of the clip.
@@ -44,6 +45,7 @@ class InferenceOptions:
 
     model: str = ""
     detector: str = ""
+    engine: str = "onnx"
     working_point: str = "auto"
     max_people: int = 8
     start_s: float | None = None
@@ -58,6 +60,8 @@ class InferenceOptions:
         if self.working_point not in ("auto", *WORKING_POINTS):
             names = ", ".join(("auto", *WORKING_POINTS))
             raise ValueError(f"unknown working point {self.working_point!r}; choose one of: {names}.")
+        if self.engine not in ("onnx", "mmpose"):
+            raise ValueError(f"unknown engine {self.engine!r}; choose onnx or mmpose.")
         if self.max_people < 1:
             raise ValueError(f"max_people must be at least 1, got {self.max_people}.")
         if self.start_s is not None and self.end_s is not None and self.end_s <= self.start_s:
@@ -154,9 +158,12 @@ def infer(
 
 def create_estimator(options: InferenceOptions, kind: str = "video") -> Estimator:
     """The estimator that the options ask for. Raises EstimatorError when it is unknown or not installed."""
-    from pipeline.estimation.registry import create_estimator as from_registry
+    from pipeline.estimation import registry
 
-    return from_registry(options.model or None, options.detector or None, options.follow_parameters(kind))
+    engine: registry.Engine = "mmpose" if options.engine == "mmpose" else "onnx"
+    return registry.create_estimator(
+        options.model or None, options.detector or None, options.follow_parameters(kind), engine=engine
+    )
 
 
 def _process(

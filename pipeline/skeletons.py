@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
@@ -191,8 +192,62 @@ UI_PRMD_22 = Skeleton(  # the Kinect skeleton of the UI-PRMD rehabilitation set,
     + _KINECT_LIMBS[2:],
 )
 
+
+def _chain(*joints: str) -> tuple[tuple[str, str], ...]:
+    """Bones from each joint to the next."""
+    return tuple(pairwise(joints))
+
+
+# The 68 face points of iBUG 300-W, in its order: the jaw from the person's right ear to the left one, then brows,
+# nose, lids and lips. Numbers run outwards to inwards, so that a point and its mirror image share theirs.
+_FACE_68 = (
+    *(f"right_jaw_{n}" for n in range(1, 9)), "chin", *(f"left_jaw_{n}" for n in range(8, 0, -1)),
+    *(f"right_brow_{n}" for n in range(1, 6)), *(f"left_brow_{n}" for n in range(5, 0, -1)),
+    *(f"nose_bridge_{n}" for n in range(1, 5)),
+    *("right_nostril_1", "right_nostril_2", "nose_base", "left_nostril_2", "left_nostril_1"),
+    *(f"right_lid_{n}" for n in (1, 2, 3, 4, 5, 6)), *(f"left_lid_{n}" for n in (4, 3, 2, 1, 6, 5)),
+    *("right_lip_1", "right_lip_2", "right_lip_3", "upper_lip", "left_lip_3", "left_lip_2", "left_lip_1"),
+    *("left_lip_4", "left_lip_5", "lower_lip", "right_lip_5", "right_lip_4"),
+    *("right_lip_6", "right_lip_7", "upper_lip_inner", "left_lip_7", "left_lip_6"),
+    *("left_lip_8", "lower_lip_inner", "right_lip_8"),
+)  # fmt: skip
+_FINGERS = ("thumb", "index", "middle", "ring", "pinky")
+_FEET = ("left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel")
+
+
+def _hand(side: str) -> tuple[str, ...]:
+    return (f"{side}_hand_root", *(f"{side}_{finger}_{n}" for finger in _FINGERS for n in range(1, 5)))
+
+
+COCO_WHOLEBODY_133 = Skeleton(  # body, feet, face, hands; order of COCO-WholeBody (Jin et al. 2020)
+    "coco_wholebody133",
+    (*COCO_17.joints, *_FEET, *_FACE_68, *_hand("left"), *_hand("right")),
+    _LIMBS
+    + _FACE
+    + _both_sides(
+        ("left_ankle", "left_heel"), ("left_heel", "left_big_toe"), ("left_ankle", "left_big_toe"),
+        ("left_big_toe", "left_small_toe"), ("left_wrist", "left_hand_root"),
+    )
+    + _chain(*_FACE_68[:17])
+    + _chain(*_FACE_68[17:22])
+    + _chain(*_FACE_68[22:27])
+    + _chain(*_FACE_68[27:31])
+    + _chain(*_FACE_68[31:36])
+    + _chain(*_FACE_68[36:42], _FACE_68[36])
+    + _chain(*_FACE_68[42:48], _FACE_68[42])
+    + _chain(*_FACE_68[48:60], _FACE_68[48])
+    + _chain(*_FACE_68[60:68], _FACE_68[60])
+    + tuple(
+        bone
+        for side in ("left", "right")
+        for finger in _FINGERS
+        for bone in _chain(f"{side}_hand_root", *(f"{side}_{finger}_{n}" for n in range(1, 5)))
+    ),
+)  # fmt: skip
+
 SKELETONS: dict[str, Skeleton] = {
-    skeleton.name: skeleton for skeleton in (COCO_17, HALPE_26, BLAZEPOSE_33, KINECT_13, KINECT_20, UI_PRMD_22)
+    skeleton.name: skeleton
+    for skeleton in (COCO_17, HALPE_26, COCO_WHOLEBODY_133, BLAZEPOSE_33, KINECT_13, KINECT_20, UI_PRMD_22)
 }
 
 # What stands for a joint that a skeleton does not have: the first row whose joints are all there, averaged.
