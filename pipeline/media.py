@@ -205,7 +205,7 @@ class VideoWriter:
     """
 
     def __init__(
-        self, path: Path, size: tuple[int, int], *, fps_hint: float = 30.0, crf: int = 23, preset: str = "veryfast"
+        self, path: Path, size: tuple[int, int], *, fps_hint: float = 30.0, crf: int = 23, preset: str = "superfast"
     ) -> None:
         self.path = Path(path)
         self.size = width, height = size
