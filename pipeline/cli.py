@@ -77,6 +77,23 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--bench", action=argparse.BooleanOptionalAction, default=True, help="measure the models' speed"
     )
+    command = commands.add_parser("synth", help="render a person who moves, with exact ground truth beside the clip")
+    command.add_argument("motion", help="squat, push_up, walk, fall_forward ... (`synth list` names all)")
+    command.add_argument(
+        "--out", type=Path, default=None, metavar="CLIP", help="the clip to write (default MOTION.mp4)"
+    )
+    command.add_argument("--reps", type=int, default=3, help="repetitions")
+    command.add_argument("--fault", action="append", default=[], metavar="NAME[=SEVERITY]", help="may be repeated")
+    command.add_argument("--view", default="front", help="front, oblique, left, right, back")
+    command.add_argument("--depth", type=float, default=1.0, help="share of the full range of movement")
+    command.add_argument("--fps", type=float, default=30.0)
+    command.add_argument("--size", default="640x480", metavar="WIDTHxHEIGHT")
+    command.add_argument("--seed", type=int, default=0, help="room, light, clothes, natural variation")
+    command.add_argument(
+        "--disturb", action="append", default=[], metavar="NAME=STRENGTH", help="dark, blur, noise ..."
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    command.set_defaults(handler=_synth, show=_show_json)
     _command(commands, "sample", "render the sample clip and analyse it, once", _sample, _show_infer)
     add_model_commands(commands, _command)
     return parser
@@ -223,6 +240,53 @@ def _show_doctor(result: dict[str, Any]) -> None:
     print("Not here (python -m pipeline models list):", sum(not m["installed"] for m in result["models"]))
     for name, measured in result["speed"].items():
         print(f"{name}: {measured['frames_per_s']} frames/s at 640x480 on {measured['device']}")
+
+
+def _synth(arguments: argparse.Namespace) -> dict[str, Any]:
+    from pipeline.synthetic.actor import ActorSpec, render_clip, truth_path
+    from pipeline.synthetic.camera import VIEWS
+    from pipeline.synthetic.disturbances import DISTURBANCES
+    from pipeline.synthetic.motions import MOTIONS
+
+    if arguments.motion == "list":
+        motions = {name: list(motion.faults) for name, motion in MOTIONS.items()}
+        return {"motions": motions, "views": list(VIEWS), "disturbances": DISTURBANCES}
+    width, _, height = arguments.size.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise ValueError(f"--size must look like 640x480, got {arguments.size!r}.")
+    spec = ActorSpec.one(
+        arguments.motion,
+        repetitions=arguments.reps,
+        faults=_strengths(arguments.fault),
+        view=arguments.view,
+        depth=arguments.depth,
+        fps=arguments.fps,
+        size=(int(width), int(height)),
+        disturbances=_strengths(arguments.disturb),
+        seed=arguments.seed,
+    )
+    out = arguments.out or Path(f"{arguments.motion}.mp4")
+    truth = render_clip(spec, out)
+    (person,) = truth.people
+    return {
+        "clip": str(out),
+        "truth": str(truth_path(out)),
+        "frames": len(truth.recording),
+        "repetitions": [asdict(repetition) for repetition in person.repetitions],
+        "fall": asdict(person.fall) if person.fall else None,
+    }
+
+
+def _strengths(items: Sequence[str]) -> dict[str, float]:
+    """``["knees_in", "shallow=0.5"]`` to strengths; 1 where none is given."""
+    strengths = {}
+    for item in items:
+        name, _, strength = item.partition("=")
+        try:
+            strengths[name] = float(strength) if strength else 1.0
+        except ValueError:
+            raise ValueError(f"{item!r} must look like NAME=0.5.") from None
+    return strengths
 
 
 def _sample(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from platformdirs import user_data_path
+from platformdirs import user_cache_path, user_data_path
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
 
@@ -24,3 +24,9 @@ def models_dir() -> Path:
     """Downloaded weights and the user's own models (``KINOSCOPE_MODELS``, default the user's data folder)."""
     chosen = os.environ.get("KINOSCOPE_MODELS")
     return Path(chosen).resolve() if chosen else user_data_path("kinoscope", appauthor=False) / "models"
+
+
+def cache_dir() -> Path:
+    """What can be made again, such as the rendered sample (``KINOSCOPE_CACHE``, default the user's cache folder)."""
+    chosen = os.environ.get("KINOSCOPE_CACHE")
+    return Path(chosen).resolve() if chosen else user_cache_path("kinoscope", appauthor=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,8 +57,18 @@ def safe_types() -> list[Any]:
         (multiarray.scalar, "numpy.core.multiarray.scalar"),
         (multiarray.scalar, "numpy._core.multiarray.scalar"),
         encode,  # how NumPy pickles a scalar's bytes
+        (_history_method, "builtins.getattr"),  # histories pickle their methods by name; nothing else is looked up
         *dict.fromkeys(type(np.dtype(name)) for name in names),
     ]
+
+
+def _history_method(owner: Any, name: str) -> Any:
+    """The one use of getattr in official checkpoints: a statistic of MMEngine's HistoryBuffer."""
+    from mmengine.logging.history_buffer import HistoryBuffer
+
+    if owner is not HistoryBuffer or name not in ("min", "max", "mean", "current"):
+        raise ValueError(f"a checkpoint must not look up {name!r}")
+    return getattr(owner, name)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -76,9 +87,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals(safe_types()):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        unknown = re.search(r"(?:GLOBAL|global) ([\w.]+)", str(error))
         raise EstimatorError(
-            f"{path} cannot be loaded: it is damaged, or holds more than weights, logs and numbers ({reason[:200]})."
+            f"{path} cannot be loaded: it is damaged, or holds more than weights, logs and numbers "
+            f"({unknown[1] if unknown else type(error).__name__})."
         ) from error
     if not isinstance(checkpoint, dict):
         raise EstimatorError(f"{path} holds a {type(checkpoint).__name__}, not the weights of a model.")
@@ -119,7 +131,7 @@ class _TorchModel:
         self.name = name
         self._cuda = torch.cuda.is_available()
         self.device = f"{torch.cuda.get_device_name() if self._cuda else 'CPU'} (PyTorch)"
-        self.warning = "" if self._cuda else idle_gpu_warning("CPUExecutionProvider").replace("onnxruntime", "torch")
+        self.warning = idle_gpu_warning("torch", not self._cuda)
         self.weights_sha256 = {checkpoint.name: weights_sha256(checkpoint)} if checkpoint else {}
         self.versions = {p: importlib.metadata.version(p) for p in ("torch", "mmengine", "mmdet", "mmpose")}
 

@@ -71,7 +71,7 @@ class OnnxNetwork:
             raise EstimatorError(f"{path} cannot be loaded as an ONNX model: {error}") from error
         used = self._session.get_providers()[0]
         self.device = f"{PROVIDERS.get(used, used)} (ONNX Runtime)"
-        self.warning = idle_gpu_warning(used)
+        self.warning = idle_gpu_warning("onnxruntime", used == "CPUExecutionProvider")
         if self.warning:
             logging.getLogger(__name__).warning(self.warning)
         self.versions = {"onnxruntime": importlib.metadata.version("onnxruntime")}
@@ -79,6 +79,11 @@ class OnnxNetwork:
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._input = self._session.get_inputs()[0].name
         self._shape: list[int | str | None] = self._session.get_inputs()[0].shape
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs the file has."""
+        return len(self._outputs)
 
     @property
     def fixed_size(self) -> tuple[int, int] | None:
@@ -101,14 +106,15 @@ class OnnxNetwork:
         return list(binding.copy_outputs_to_cpu())
 
 
-def idle_gpu_warning(used: str) -> str:
-    """A sentence when there is an NVIDIA GPU but ``used`` is the CPU provider; else empty."""
-    if used != "CPUExecutionProvider" or shutil.which("nvidia-smi") is None:
+def idle_gpu_warning(library: str, on_cpu: bool) -> str:
+    """A sentence when there is an NVIDIA GPU but ``library`` runs on the CPU; else empty."""
+    if not on_cpu or shutil.which("nvidia-smi") is None:
         return ""
-    return (
-        "A GPU sits idle: the installed onnxruntime runs on the CPU only. "
-        "Use the GPU with: pip uninstall onnxruntime && pip install onnxruntime-gpu"
-    )
+    remedy = {
+        "onnxruntime": "pip uninstall onnxruntime && pip install onnxruntime-gpu",
+        "torch": "install the build of torch for this GPU's driver (pytorch.org/get-started)",
+    }[library]
+    return f"A GPU sits idle: the installed {library} runs on the CPU only. Use the GPU with: {remedy}"
 
 
 def normalise(pictures: Sequence[Image], bgr: bool) -> Tensor:
@@ -198,9 +204,9 @@ class RTMDetOnnx(OnnxNetwork):
         self.name = name
         self.input_size = self.fixed_size or input_size
         self.min_score, self.max_iou = min_score, max_iou
-        if len(self._outputs) not in (2, 3):
+        if self.outputs not in (2, 3):
             raise EstimatorError(
-                f"{path} has {len(self._outputs)} outputs: it is no RTMDet; one has dets and labels, or three heads."
+                f"{path} has {self.outputs} outputs: it is no RTMDet; one has dets and labels, or three heads."
             )
 
     @classmethod
@@ -344,9 +350,9 @@ class RTMPoseOnnx(OnnxNetwork):
         super().__init__(path, threads)
         self.name, self.skeleton = name, skeleton
         self.input_size = self.fixed_size or input_size
-        if len(self._outputs) != 2:
+        if self.outputs != 2:
             raise EstimatorError(
-                f"{path} has {len(self._outputs)} outputs, not two: only SimCC models (RTMPose, RTMW) run here; "
+                f"{path} has {self.outputs} outputs, not two: only SimCC models (RTMPose, RTMW) run here; "
                 "run others with the mmpose engine."
             )
 

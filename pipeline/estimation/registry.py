@@ -210,12 +210,14 @@ def how_to_get(model: ModelEntry, engine: Engine = "onnx") -> str:
         return "Install the package that carries it: pip install mediapipe==0.10.21"
     if engine not in model.engines:
         return f"{model.name} cannot run in the {engine} engine; choose one of: {', '.join(model.engines)}."
+    if engine == "onnx" and is_installed(model, "mmpose"):
+        return (
+            f"Its PyTorch weights are here; make the ONNX file of them: python -m pipeline models export {model.name}"
+        )
     if model.source == "user" or model.checkpoint_file or model.onnx_file:
         places = " or ".join(str(path) for path in _weights(model, engine))
         return f"Put the file back where it was ({places}), or add the model again: python -m pipeline models add"
     name = model.name
-    if engine == "onnx" and is_installed(model, "mmpose"):
-        return f"Its PyTorch weights are here; make the ONNX file of them: python -m pipeline models export {name}"
     onnx, url = engine == "onnx" and bool(model.onnx_url), model.onnx_url if engine == "onnx" else model.checkpoint_url
     command = f"python -m pipeline models download {name}" + ("" if onnx else " --checkpoint")
     url = url or model.checkpoint_url

@@ -99,7 +99,9 @@ _HEAD_POINTS = {
     "mouth_left": (0.015, -0.030, 0.052),
 }
 _HEAD_CENTRE = (0.0, 0.110, 0.010)  # from the middle of the shoulders, in the head's axes, at rest
-_FOOT_POINTS = {"heel": (0.0, -0.030, -0.030), "foot_index": (0.0, -0.034, 0.108)}
+_HEEL = (0.0, -0.030, -0.030)  # from the ankle, in the foot's axes
+_TOE = (0.0, 0.002, 0.033)  # from the ball of the foot
+TOE_BEND_DEG = 65.0
 # Along the hand, towards the thumb's side.
 _HAND_POINTS = {"index": (0.056, 0.012), "pinky": (0.048, -0.018), "thumb": (0.030, 0.021)}
 
@@ -244,8 +246,10 @@ class Controls:
         self.foot_pitch_deg = self.foot_pitch_deg + degrees
         self.ankle_m = ball - apply(self._foot_rotation(), self.build.ball_m)
 
-    def _foot_rotation(self) -> Array:
-        return rotation(self.foot_facing_deg + SIGNS * self.foot_yaw_deg, self.foot_pitch_deg)
+    def _foot_rotation(self, toe_bend_deg: Array | float = 0.0) -> Array:
+        """(T, 2, 3, 3) of the foot, or of its toes, which stay level while the heel rises."""
+        facing = self.foot_facing_deg + SIGNS * self.foot_yaw_deg
+        return rotation(facing, self.foot_pitch_deg - toe_bend_deg)
 
     def joints_m(self) -> Array:
         """(T, 33, 3) BlazePose's joints in metres."""
@@ -266,8 +270,10 @@ class Controls:
             ("hip", hips), ("knee", knee), ("ankle", ankle), ("shoulder", shoulders), ("elbow", elbow), ("wrist", wrist)
         ):  # fmt: skip
             both(name, value)
-        for name, offset in _FOOT_POINTS.items():
-            both(name, ankle + apply(foot, np.array(offset) * height))
+        both("heel", ankle + apply(foot, np.array(_HEEL) * height))
+        ball = ankle + apply(foot, build.ball_m)
+        toes = self._foot_rotation(np.clip(self.foot_pitch_deg, 0, TOE_BEND_DEG))
+        both("foot_index", ball + apply(toes, np.array(_TOE) * height))
         thumb = thumb_side(chest, fore)
         for name, (along, aside) in _HAND_POINTS.items():
             both(name, wrist + (along * fore + aside * thumb) * height)

@@ -11,9 +11,19 @@ from pipeline.poses import Array, PoseSequence
 from pipeline.skeletons import BLAZEPOSE_33
 from pipeline.synthetic import daily, exercises, falling
 from pipeline.synthetic.body import Build, Controls, rotation
-from pipeline.synthetic.timeline import FAULTS, MotionError, Repetition, Tempo, Timeline, repetition_plan, sway, timeline
+from pipeline.synthetic.timeline import (
+    FAULTS,
+    Cue,
+    FallTimes,
+    MotionError,
+    Repetition,
+    Tempo,
+    repetition_plan,
+    sway,
+    timeline,
+)
 
-Performance = Callable[[Controls, Timeline, Mapping[str, float], int], "falling.FallTimes | None"]
+Performance = Callable[[Controls, Cue], FallTimes | None]
 
 
 @dataclass(frozen=True)
@@ -152,7 +162,7 @@ class Truth:
     time_s: Array
     joints_m: Array
     repetitions: tuple[Repetition, ...]
-    fall: falling.FallTimes | None
+    fall: FallTimes | None
 
 
 def act(actor: Actor, time_s: Array) -> Truth:
@@ -162,10 +172,8 @@ def act(actor: Actor, time_s: Array) -> Truth:
     times = timeline(time_s, actor.plan, actor.tempo or motion.tempo, duration_s)
     controls = Controls(actor.build, len(time_s))
     _sway(controls, actor, time_s)
-    shifted = Timeline(
-        time_s - actor.lead_in_s, times.phase, times.depth, times.index, times.repetitions, actor.repetitions
-    ) if not motion.repeats else times  # fmt: skip
-    fall = motion.perform(controls, shifted, actor.faults, actor.seed)
+    cue = Cue(time_s - actor.lead_in_s, times, actor.faults, actor.repetitions, actor.seed)
+    fall = motion.perform(controls, cue)
     if not motion.on_floor and actor.motion != "pull_up":
         controls.keep_feet()
     joints = controls.joints_m()
@@ -174,7 +182,7 @@ def act(actor: Actor, time_s: Array) -> Truth:
     turn = rotation(actor.facing_deg)
     joints = joints @ turn.T + np.array([actor.place_m[0], 0.0, actor.place_m[1]])
     if fall is not None:
-        fall = falling.FallTimes(fall.onset_s + actor.lead_in_s, fall.impact_s + actor.lead_in_s)
+        fall = FallTimes(fall.onset_s + actor.lead_in_s, fall.impact_s + actor.lead_in_s)
     return Truth(actor, time_s, joints, times.repetitions, fall)
 
 

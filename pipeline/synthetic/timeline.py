@@ -151,3 +151,39 @@ def timeline(time_s: Array, plan: tuple[Repetition, ...], tempo: Tempo, duration
             )
         )
     return Timeline(time_s, phase, depth, index, tuple(shown), duration_s)
+
+
+@dataclass(frozen=True)
+class FallTimes:
+    """Ground truth of a fall: balance is lost at ``onset_s``, the trunk or pelvis meets the floor at ``impact_s``."""
+
+    onset_s: float
+    impact_s: float
+
+
+@dataclass(frozen=True)
+class Cue:
+    """What a motion is told.
+
+    Attributes:
+        since_s: (T,) seconds since the motion began (negative while the person waits).
+        times: the repetitions.
+        faults: severity 0..1 of each.
+        repetitions: how often, for the motions that count otherwise.
+        seed: of whatever is left to chance.
+    """
+
+    since_s: Array
+    times: Timeline
+    faults: Mapping[str, float]
+    repetitions: int
+    seed: int
+
+    @property
+    def effort(self) -> Array:
+        """(T,) phase times depth: how far into the movement the person is."""
+        return self.times.phase * self.times.depth
+
+    def fault(self, name: str) -> float:
+        """Severity of a fault, 0 when it is not shown."""
+        return float(self.faults.get(name, 0.0))

@@ -265,8 +265,10 @@ def test_a_users_model_goes_through_both_engines_by_name(pose: MMPoseKeypoints, 
     mixed = create_estimator("mine", "blazepose", engine="mmpose").info
     assert mixed.device == "CPU (LiteRT, XNNPACK), CPU (PyTorch)" or torch.cuda.is_available()
 
-    quantised = quantise("mine", random_crops((192, 256), 2))
-    assert quantised.size_ratio < 0.5 and np.isfinite(quantised.moved_px).all()
+    for method in ("dynamic", "static"):
+        quantised = quantise("mine", random_crops((192, 256), 4), method=method)
+        assert quantised.size_ratio < 0.5 and np.isfinite(quantised.moved_px).all()
+        assert 0 < quantised.largest_difference < 0.5 and np.isnan(quantised.found_again)
     assert create_keypoint_model("mine-int8").keypoints(image, []) == []
 
 

@@ -316,10 +316,11 @@ def test_a_skeleton_of_another_size_is_refused(tmp_path: Path) -> None:
 
 def test_an_idle_gpu_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_models.shutil, "which", lambda _name: "/usr/bin/nvidia-smi")
-    assert "GPU sits idle" in onnx_models.idle_gpu_warning("CPUExecutionProvider")
-    assert onnx_models.idle_gpu_warning("CUDAExecutionProvider") == ""
+    assert "GPU sits idle" in onnx_models.idle_gpu_warning("onnxruntime", on_cpu=True)
+    assert "torch" in onnx_models.idle_gpu_warning("torch", on_cpu=True)
+    assert onnx_models.idle_gpu_warning("onnxruntime", on_cpu=False) == ""
     monkeypatch.setattr(onnx_models.shutil, "which", lambda _name: None)
-    assert onnx_models.idle_gpu_warning("CPUExecutionProvider") == ""
+    assert onnx_models.idle_gpu_warning("onnxruntime", on_cpu=True) == ""
 
 
 def test_models_come_out_of_the_registry_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,1 @@
+"""The dashboard: pages read widgets, call one pipeline function and render."""

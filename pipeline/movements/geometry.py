@@ -1,0 +1,291 @@
+"""One repetition in the planes of the body: what the camera shows of them, and how sure each length and angle is.
+
+The sagittal plane (forwards, up) is seen from the side, the frontal plane (to the person's left, up) from the front.
+From an oblique view both are seen foreshortened: horizontal lengths are divided by the sine (sagittal) or the cosine
+(frontal) of the turn, and the errors grow accordingly, until a measurement is refused. Poses without a picture (motion
+capture) show both planes at once, from ``xyz_m``. Lengths are shares of the trunk's length, so zoom does not matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.kinematics import CameraView, point_error
+from pipeline.poses import Array, PoseSequence
+from pipeline.repetitions import Repetition
+
+Side = Literal["left", "right"]
+SIDES: tuple[Side, Side] = ("left", "right")
+PlaneName = Literal["sagittal", "frontal"]
+
+YAW_ERROR_DEG = 12.0  # of the camera view (ViewParameters.yaw_error_deg)
+SPREAD_DEG = 12.0  # limbs leave the sagittal plane by about this: feet turned out, knees apart
+NEAR_SIDE_DEG = 55.0  # turned further than this, the body hides the far side
+BORDER_SHARE = 0.01  # a point this close to the border of the picture may lie outside it
+
+
+class Unmeasurable(ValueError):
+    """A metric cannot be had from this view or these key points; the message says why, for people to read."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measured value with its standard error, when it was taken, and how well its key points were seen (0..1)."""
+
+    value: float
+    error: float
+    time_s: float
+    clarity: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """The body in one plane over the frames of a repetition.
+
+    Attributes:
+        name: sagittal or frontal.
+        points: (T, J, 2) horizontal (forwards, or to the person's left) and up, in trunk lengths; NaN unseen.
+        error: (T, J) standard error of each point per axis, in trunk lengths, before the stretch.
+        stretch: by how much horizontal lengths were stretched to undo the oblique view; 1 when seen squarely.
+    """
+
+    name: PlaneName
+    points: Array
+    error: Array
+    stretch: float
+
+    @property
+    def cotangent(self) -> float:
+        """How much of the other plane leaks into this one: 0 when seen squarely, 1 at 45 degrees."""
+        return float(np.sqrt(max(self.stretch**2 - 1, 0.0)))
+
+
+class Window:
+    """The frames of one repetition (``start_s`` to ``end_s``), with what the movement's metrics ask for.
+
+    Built from the cleaned sequence. Methods raise ``Unmeasurable`` in words where the view or the points don't allow.
+    """
+
+    def __init__(self, sequence: PoseSequence, view: CameraView, repetition: Repetition, *, space: bool) -> None:
+        inside = (sequence.time_s >= repetition.start_s - 1e-9) & (sequence.time_s <= repetition.end_s + 1e-9)
+        self.sequence = sequence.select(inside)
+        self.time_s = self.sequence.time_s
+        self.skeleton = sequence.skeleton
+        self.repetition = repetition
+        self.space = space
+        self.turn = int(np.argmin(np.abs(self.time_s - repetition.turn_s))) if len(self.time_s) else 0
+        yaw = np.radians(view.yaw_deg[inside])
+        known = np.isfinite(yaw)
+        direction = complex(np.exp(1j * yaw[known]).mean()) if known.any() else complex("nan")
+        self.yaw_deg = float(np.degrees(np.angle(direction)))
+        self.steadiness = abs(direction)
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+    # Which frames
+
+    @cached_property
+    def bottom(self) -> NDArray[np.bool_]:
+        """(T,) the frames within 0.1 s of the turning point (at least three)."""
+        distance = np.abs(self.time_s - self.repetition.turn_s)
+        return np.asarray(distance <= max(0.1, float(np.sort(distance)[: 3][-1]) if len(distance) else 0.1))
+
+    @cached_property
+    def rest(self) -> NDArray[np.bool_]:
+        """(T,) the first and the last tenth of the repetition: where it begins and ends."""
+        duration = self.repetition.end_s - self.repetition.start_s
+        since = self.time_s - self.repetition.start_s
+        return np.asarray((since <= 0.1 * duration) | (since >= 0.9 * duration))
+
+    # What is seen
+
+    @property
+    def view(self) -> str:
+        """The view over this repetition: front, oblique, side, back, space or unknown."""
+        if self.space:
+            return "space"
+        turn = abs(self.yaw_deg)
+        if not np.isfinite(turn):
+            return "unknown"
+        return ("front", "oblique", "side", "oblique", "back")[int(np.searchsorted([30, 60, 120, 150], turn, "right"))]
+
+    @property
+    def near_side(self) -> Side | None:
+        """The side that hides the other one from the camera; None when both are seen."""
+        if self.space or not NEAR_SIDE_DEG <= abs(self.yaw_deg) <= 180 - NEAR_SIDE_DEG:
+            return None
+        return "right" if self.yaw_deg > 0 else "left"
+
+    def sides(self) -> tuple[Side, ...]:
+        """The sides of the body that this view shows."""
+        return SIDES if self.near_side is None else (self.near_side,)
+
+    def joint(self, *names: str) -> str:
+        """The first of several names that the skeleton has."""
+        for name in names:
+            if name in self.skeleton:
+                return name
+        raise Unmeasurable(f"the pose model gives no {names[0].replace('_', ' ')}")
+
+    def toe(self, side: Side) -> str:
+        return self.joint(f"{side}_foot_index", f"{side}_big_toe", f"{side}_foot")
+
+    def ankle(self, side: Side) -> str:
+        return self.joint(f"{side}_ankle", f"{side}_foot")
+
+    def clarity(self, joints: tuple[str, ...], frames: NDArray[np.bool_] | None = None) -> float:
+        """Mean score of the joints; 0.5 where no scores were given.
+
+        Raises:
+            Unmeasurable: one of them was mostly unseen, outside the picture, or guessed.
+        """
+        chosen = np.ones(len(self), dtype=bool) if frames is None else frames
+        scores = []
+        for name in joints:
+            place = self.skeleton.index(self.joint(name))
+            words = name.replace("_", " ")
+            xyz = self.sequence.xyz_m
+            points = xyz[chosen, place] if self.space and xyz is not None else self.sequence.xy_px[chosen, place]
+            seen = np.isfinite(points).all(axis=1)
+            if seen.mean() < 0.5 if len(seen) else True:
+                raise Unmeasurable(f"the {words} was not seen")
+            width, height = self.sequence.image_size
+            if not self.space and width and height:
+                margin = BORDER_SHARE * max(width, height)
+                x, y = points[seen].T
+                outside = (x < margin) | (x > width - margin) | (y < margin) | (y > height - margin)
+                if outside.mean() > 0.3:
+                    raise Unmeasurable(f"the {words} is outside the picture")
+            score = self.sequence.score[chosen, place]
+            known = score[np.isfinite(score)]
+            mean = float(known.mean()) if len(known) else 0.5
+            if mean < 0.35:
+                raise Unmeasurable(f"the {words} is hidden")
+            scores.append(mean)
+        return float(np.mean(scores)) if scores else 0.5
+
+    # Planes
+
+    @cached_property
+    def trunk(self) -> float:
+        """The trunk's length (shoulders' to hips' middle), in pixels or metres: 95th percentile of the frames."""
+        points = self._raw()
+        ends = [self.skeleton.index(self.joint(f"{side}_{part}")) for part in ("shoulder", "hip") for side in SIDES]
+        length = np.linalg.norm((points[:, ends[:2]] - points[:, ends[2:]]).mean(axis=1), axis=1)
+        length = length[np.isfinite(length)]
+        if not len(length) or not (size := float(np.percentile(length, 95))) > 0:
+            raise Unmeasurable("the trunk was not seen")
+        return size
+
+    def _raw(self) -> Array:
+        """(T, J, 2 or 3) pixels with y up, or metres."""
+        if self.space and self.sequence.xyz_m is not None:
+            return self.sequence.xyz_m
+        return self.sequence.xy_px * (1.0, -1.0)
+
+    def plane(self, name: PlaneName) -> Plane:
+        """The body in this plane; raises Unmeasurable when the camera does not show it."""
+        found = self._sagittal if name == "sagittal" else self._frontal
+        if isinstance(found, str):
+            raise Unmeasurable(found)
+        return found
+
+    @cached_property
+    def _sagittal(self) -> Plane | str:
+        return self._plane("sagittal")
+
+    @cached_property
+    def _frontal(self) -> Plane | str:
+        return self._plane("frontal")
+
+    def _plane(self, name: PlaneName) -> Plane | str:
+        if self.space:
+            return self._plane_in_space(name)
+        turn = np.radians(self.yaw_deg)
+        if not np.isfinite(turn):
+            return "the view of the camera is unknown"
+        share = float(np.sin(turn) if name == "sagittal" else np.cos(turn))
+        if abs(share) < 0.5 or self.steadiness < 0.8:
+            if self.steadiness < 0.8:
+                return "the person turns during the repetition"
+            needed = "the side" if name == "sagittal" else "the front"
+            seen = {"front": "the front", "back": "behind", "side": "the side"}.get(self.view, "an angle")
+            return f"it needs a view from {needed}; this repetition was filmed from {seen}"
+        points = self._raw() * (np.sign(share) / abs(share), 1.0) / self.trunk
+        return Plane(name, points, point_error(self.sequence) / self.trunk, 1 / abs(share))
+
+    def _plane_in_space(self, name: PlaneName) -> Plane | str:
+        points = self._raw()
+        left = points[:, self.skeleton.index("left_hip")] - points[:, self.skeleton.index("right_hip")]
+        across = np.nanmean(left * (1, 0, 1), axis=0) if np.isfinite(left).any() else np.full(3, np.nan)
+        across = across / np.linalg.norm(across)
+        if not np.isfinite(across).all():
+            return "the hips were not seen"
+        axis = across if name == "frontal" else np.cross(across, (0.0, 1.0, 0.0))
+        plane = np.stack([points @ axis, points[..., 1]], axis=-1) / self.trunk
+        return Plane(name, plane, point_error(self.sequence, space=True) / self.trunk, 1.0)
+
+    def track(self, plane: PlaneName, *names: str) -> Array:
+        """(T, 2) a joint, or the middle of several, in a plane; raises Unmeasurable when it was not seen."""
+        points = self.plane(plane).points
+        return np.asarray(np.mean([points[:, self.skeleton.index(self.joint(name))] for name in names], axis=0))
+
+    # Angles with errors
+
+    def inclination(self, plane: PlaneName, low: tuple[str, ...], high: tuple[str, ...]) -> tuple[Array, Array]:
+        """(T,) degrees by which the line from ``low`` to ``high`` leans from the vertical, and its standard error.
+
+        Positive leans forwards (sagittal) or to the person's left (frontal).
+        """
+        vector = self.track(plane, *high) - self.track(plane, *low)
+        value = np.degrees(np.arctan2(vector[:, 0], vector[:, 1]))
+        return value, self._angle_error(plane, vector, low + high, len(low) + len(high))
+
+    def _angle_error(self, plane: PlaneName, vector: Array, names: tuple[str, ...], count: int) -> Array:
+        """Point noise, the uncertain turn of the camera, and the limb's unknown way out of the plane."""
+        here = self.plane(plane)
+        columns = [self.skeleton.index(self.joint(name)) for name in names]
+        noise = np.sqrt((here.error[:, columns] ** 2).mean(axis=1) * 2 * 2 / count)
+        length = np.maximum(np.linalg.norm(vector * (1 / here.stretch, 1.0), axis=1), 1e-6)
+        share = vector[:, 0] * vector[:, 1] / np.maximum((vector**2).sum(axis=1), 1e-9)
+        turn = 0.0 if self.space else YAW_ERROR_DEG * here.cotangent * np.abs(share)
+        spread = SPREAD_DEG * here.cotangent if count == 2 else 0.0
+        return np.sqrt(np.degrees(noise / length) ** 2 * here.stretch + turn**2 + spread**2)
+
+    def bend(self, plane: PlaneName, first: str, middle: str, last: str) -> tuple[Array, Array]:
+        """(T,) the inner angle at ``middle`` in degrees (180 straight), and its standard error."""
+        upper, upper_error = self.inclination(plane, (middle,), (first,))
+        lower, lower_error = self.inclination(plane, (middle,), (last,))
+        turn = np.abs((upper - lower + 180) % 360 - 180)
+        return turn, np.hypot(upper_error, lower_error)
+
+    def at(
+        self,
+        values: Array,
+        errors: Array | float,
+        joints: tuple[str, ...],
+        frames: NDArray[np.bool_] | None = None,
+        pick: Literal["median", "highest", "lowest"] = "median",
+    ) -> Estimate:
+        """One number out of a curve: its median over ``frames``, or its highest or lowest tenth.
+
+        Raises:
+            Unmeasurable: the joints were not seen there.
+        """
+        chosen = np.ones(len(self), dtype=bool) if frames is None else frames
+        clarity = self.clarity(joints, chosen)
+        usable = np.flatnonzero(chosen & np.isfinite(values))
+        if not len(usable):
+            raise Unmeasurable("its key points were not seen")
+        ordered = usable[np.argsort(values[usable])]
+        rank = {"median": 0.5, "highest": 0.95, "lowest": 0.05}[pick]
+        place = ordered[round(rank * (len(ordered) - 1))]
+        spread = np.broadcast_to(np.asarray(errors, dtype=np.float64), values.shape)
+        error = float(np.nanmedian(spread[usable]))
+        return Estimate(float(values[place]), error, float(self.time_s[place]), clarity)
