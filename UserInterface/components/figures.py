@@ -173,7 +173,8 @@ def _bone_lines(skeleton: Skeleton, points: Array, shown: Array | np.ndarray) ->
 def skeleton_figure(person: PoseSequence, frame: int, *, threshold: float, height: int) -> go.Figure | None:
     """The person's ``xyz_m`` at one frame, seen from the camera, in the same cube for the whole clip.
 
-    Left limbs are blue, right ones orange; L and R stand at the ends of the limbs. None when the person has no 3D points in this frame.
+    Left limbs are blue, right ones orange; L and R stand at the limbs' ends.
+    None when the person has no 3D points in this frame.
     """
     if person.xyz_m is None or not np.isfinite(person.xyz_m[frame]).any():
         return None

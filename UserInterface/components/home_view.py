@@ -13,9 +13,9 @@ from pipeline.drawing import DEFAULT_THRESHOLD
 from pipeline.inference import Progress
 from pipeline.poses import PoseSequence, Recording
 from pipeline.runs import Run
+from pipeline.sample import ensure_sample_run, find_sample_run
 from UserInterface.components import figures, session
 from UserInterface.components.job import Job
-from UserInterface.components.run_list import entries
 
 HEIGHT = 330
 
@@ -46,7 +46,7 @@ def show() -> None:
             _open_sample()
         st.page_link(session.INFERENCE_PAGE, label="Use a clip of my own", icon=":material/upload:")
         st.page_link(session.OUTPUTS_PAGE, label="See all runs", icon=":material/folder_open:")
-    run = _sample_run()
+    run = find_sample_run(session.store())
     if run is not None:
         try:
             _pictures(run, session.recording_of(run))
@@ -114,26 +114,15 @@ def _telling_frame(person: PoseSequence) -> int:
     return int(np.nanargmin(height)) if np.isfinite(height).any() else 0
 
 
-def _sample_run() -> Run | None:
-    """The newest run of the sample clip; None when there is none yet (making it takes a while)."""
-    store = session.store()
-    for entry in entries(store):
-        if entry.manifest is not None and "sample" in entry.manifest.tags:
-            return Run(store.folder / entry.id)
-    return None
-
-
 def _open_sample() -> None:
     """Go to the sample's run, or start making it."""
-    run = _sample_run()
+    run = find_sample_run(session.store())
     if run is not None:
         st.switch_page(session.INFERENCE_PAGE, query_params={"run": run.id})
     if session.current_job() is None:
-        st.session_state["job"] = Job("the sample clip", _make_sample)
+        st.session_state["job"] = Job("the sample clip", _make_sample, can_stop=False)
     st.switch_page(session.INFERENCE_PAGE)
 
 
-def _make_sample(_progress: Callable[[Progress], None], _cancelled: Callable[[], bool]) -> Run:
-    from pipeline.sample import ensure_sample_run
-
-    return ensure_sample_run(session.store())
+def _make_sample(progress: Callable[[Progress], None], _cancelled: Callable[[], bool]) -> Run:
+    return ensure_sample_run(session.store(), progress)

@@ -95,7 +95,8 @@ def _choose_models(why: dict[str, str], disabled: bool) -> tuple[str, str]:
     with columns[0]:
         model = _choose("Key-point model", model_entries, preferred_model, why["model"], disabled)
     with columns[1]:
-        preferred_detector = "blazepose" if model == "blazepose" else preferred_detector
+        is_pair = any(e.name == model and e.kind == "pair" for e in model_entries)
+        preferred_detector = model if is_pair else preferred_detector
         detector = _choose("Detector", detector_entries, preferred_detector, why["detector"], disabled)
     missing = {e.name: e for e in (*model_entries, *detector_entries) if not is_installed(e, "onnx")}
     if missing:

@@ -8,8 +8,6 @@ the page works without the tie as well.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Any
 
 import streamlit as st
 
@@ -69,11 +67,6 @@ export default function ({ data, setTriggerValue, parentElement }) {
 """
 
 
-@lru_cache(maxsize=1)
-def _component() -> Any:
-    return st.components.v2.component("kinoscope_tie", js=_SCRIPT)
-
-
 def tie(
     key: str,
     *,
@@ -95,7 +88,7 @@ def tie(
         on_moment: called when the user has moved the video or clicked the chart; the moment in seconds is
             ``st.session_state[key].moment``.
     """
-    _component()(
+    st.components.v2.component("kinoscope_tie", js=_SCRIPT)(
         key=key,
         data={
             "video": video,

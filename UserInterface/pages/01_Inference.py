@@ -16,6 +16,7 @@ from pipeline.inference import InferenceOptions, Progress, infer
 from pipeline.media import MediaError, probe
 from pipeline.poses import MediaInfo
 from pipeline.runs import Run
+from pipeline.sample import SAMPLE_NAME, sample_clip
 from UserInterface.components import session
 from UserInterface.components.job import Job
 from UserInterface.components.options_form import choose_options
@@ -126,11 +127,9 @@ def _choose_source(busy: bool) -> tuple[Path | None, str, MediaInfo | None]:
 
 
 def _sample() -> tuple[Path, str, MediaInfo]:
-    from pipeline.sample import sample_clip
-
     with st.spinner("Rendering the sample clip (once) ..."):
         path = sample_clip()
-    return path, path.name, probe(path)
+    return path, SAMPLE_NAME, probe(path)
 
 
 def _uploaded(busy: bool) -> tuple[Path | None, str, MediaInfo | None]:

@@ -129,7 +129,11 @@ def _ask(run_id: str, name: str) -> None:
     st.session_state["delete"] = (run_id, name)
 
 
-@st.dialog("Delete this run?", icon=":material/delete:")
+def _forget_question() -> None:
+    st.session_state.pop("delete", None)
+
+
+@st.dialog("Delete this run?", icon=":material/delete:", on_dismiss=_forget_question)
 def _confirm(run_id: str, name: str) -> None:
     st.markdown(f"**{plain(name)}** with its poses, video, source and results. This cannot be undone.")
     size = next((e.size_bytes for e in entries(session.store()) if e.id == run_id), 0)
@@ -137,6 +141,7 @@ def _confirm(run_id: str, name: str) -> None:
         st.caption(f"{megabytes(size)} will be freed.")
     with st.container(horizontal=True):
         if st.button("Delete it", type="primary", key="delete-yes"):
+            _forget_question()  # the question is answered
             try:
                 session.store().delete(run_id)
             except RunError as error:
@@ -146,9 +151,10 @@ def _confirm(run_id: str, name: str) -> None:
             st.query_params.clear()
             st.rerun()
         if st.button("Keep it", key="delete-no"):
+            _forget_question()
             st.rerun()
 
 
 main()
-if asked := st.session_state.pop("delete", None):
+if asked := st.session_state.get("delete"):
     _confirm(*asked)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
 from pipeline.estimation.base import Detector, Estimator, EstimatorError, KeypointModel
@@ -45,7 +45,7 @@ class ModelEntry:
 
     Attributes:
         name: what the command line and the pages call it.
-        kind: "detector", "keypoints", or "pair" for one that is both (BlazePose).
+        kind: "detector", "keypoints", or "pair" for one that is both (BlazePose, RTMO).
         title: for people.
         skeleton: name of its skeleton; empty for a detector.
         input_size: width, height of the network's input in pixels.
@@ -260,6 +260,10 @@ def create_detector(name: str, *, engine: Engine = "onnx", threads: int | None =
         from pipeline.estimation.blazepose import BlazePoseDetector
 
         return BlazePoseDetector(threads=threads)
+    if model.kind == "pair":
+        from pipeline.estimation.one_stage import RTMOOnnx
+
+        return RTMOOnnx.from_entry(model, threads=threads)
     if engine == "mmpose":
         from pipeline.estimation.mmpose_models import MMDetDetector
 
@@ -276,6 +280,10 @@ def create_keypoint_model(name: str, *, engine: Engine = "onnx", threads: int | 
         from pipeline.estimation.blazepose import BlazePoseLandmarks
 
         return BlazePoseLandmarks(threads=threads)
+    if model.kind == "pair":
+        from pipeline.estimation.one_stage import RTMOOnnx
+
+        return RTMOOnnx.from_entry(model, threads=threads)
     if engine == "mmpose":
         from pipeline.estimation.mmpose_models import MMPoseKeypoints
 
@@ -322,12 +330,12 @@ def create_estimator(
         raise EstimatorError(f"There is no engine {engine!r}; choose one of: {', '.join(ENGINES)}.")
     preferred_detector, preferred_model = default_pair(engine)
     model = model or preferred_model
-    detector = detector or ("blazepose" if model == "blazepose" else preferred_detector)
-    return TopDownEstimator(
-        create_detector(detector, engine=engine, threads=threads),
-        create_keypoint_model(model, engine=engine, threads=threads),
-        parameters,
-    )
+    pair = entry(model).kind == "pair"
+    detector = detector or (model if pair else preferred_detector)
+    points = create_keypoint_model(model, engine=engine, threads=threads)
+    if pair and detector == model != "blazepose":  # one network that looks once for both
+        return TopDownEstimator(cast(Detector, points), points, parameters)
+    return TopDownEstimator(create_detector(detector, engine=engine, threads=threads), points, parameters)
 
 
 def add_model(model: ModelEntry) -> ModelEntry:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pipeline.movements.geometry import Estimate, Window
+from pipeline.movements.geometry import Estimate, Phase, Window
 from pipeline.poses import Array
 
 SCHEMA_VERSION = 1
@@ -84,9 +84,7 @@ class Rule:
         step: each further step beyond the limit raises the severity by one.
         source: where the limit comes from.
         advice: what to do, one sentence.
-        judged: "both" judges the mean of the sides, "each" every side by itself, "together" every side, but only when
-            both show it.
-        unless: another rule's fault that says the same; when it is remarked, this one keeps silent.
+        judged: "both" judges the middle of the body or the mean of the sides, "each" every side by itself.
     """
 
     fault: str
@@ -125,7 +123,6 @@ class Movement:
         phases: names of the way to the turning point, of the pause there, and of the way back.
         metrics, rules: see there; none means that it is counted only.
         presets: thresholds by name; all of the same class.
-        positions: what the body does, for sentences: "squat", "squats".
     """
 
     name: str
@@ -148,15 +145,6 @@ class Movement:
 
     def metric(self, name: str) -> Metric:
         return next(metric for metric in self.metrics if metric.name == name)
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A part of a repetition: "down", "pause", "up" ... from ``start_s`` to ``end_s``."""
-
-    name: str
-    start_s: float
-    end_s: float
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pipeline.kinematics import CameraView, point_error
 from pipeline.poses import Array, PoseSequence
 from pipeline.repetitions import Repetition
+from pipeline.skeletons import other_side
 
 Side = Literal["left", "right"]
 SIDES: tuple[Side, Side] = ("left", "right")
@@ -41,6 +42,15 @@ class Estimate:
     error: float
     time_s: float
     clarity: float = 1.0
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a repetition: "down", "pause", "up" ... from ``start_s`` to ``end_s``."""
+
+    name: str
+    start_s: float
+    end_s: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +88,7 @@ class Window:
         self.skeleton = sequence.skeleton
         self.repetition = repetition
         self.space = space
+        self.phases: tuple[Phase, ...] = ()
         self.turn = int(np.argmin(np.abs(self.time_s - repetition.turn_s))) if len(self.time_s) else 0
         yaw = np.radians(view.yaw_deg[inside])
         known = np.isfinite(yaw)
@@ -235,6 +246,34 @@ class Window:
         """(T, 2) a joint, or the middle of several, in a plane; raises Unmeasurable when it was not seen."""
         points = self.plane(plane).points
         return np.asarray(np.mean([points[:, self.skeleton.index(self.joint(name))] for name in names], axis=0))
+
+    def sees_sagittal(self, share: float) -> bool:
+        """Whether at least this share (the sine of the turn) of forward movement is seen in the picture."""
+        return self.space or abs(float(np.sin(np.radians(self.yaw_deg)))) >= share
+
+    def heights(self, *names: str) -> Array:
+        """(T,) height of a joint, or of the middle of several, in trunk lengths: every view shows it."""
+        points = self._raw()[..., 1] / self.trunk
+        return np.asarray(np.mean([points[:, self.skeleton.index(self.joint(name))] for name in names], axis=0))
+
+    def height_error(self, *names: str) -> Array:
+        """(T,) standard error of a difference of heights of these joints, in trunk lengths."""
+        columns = [self.skeleton.index(self.joint(name)) for name in names]
+        return np.asarray(np.sqrt((point_error(self.sequence, space=self.space)[:, columns] ** 2).sum(1)) / self.trunk)
+
+    def full_length(self, first: str, second: str) -> float:
+        """The longest that a segment looks (95th percentile), left or right, in trunk lengths."""
+        points = self._raw() / self.trunk
+        longest = [np.nan]
+        for a, b in ((first, second), (other_side(first), other_side(second))):
+            length = np.linalg.norm(
+                points[:, self.skeleton.index(self.joint(a))] - points[:, self.skeleton.index(self.joint(b))], axis=1
+            )
+            if np.isfinite(length).any():
+                longest.append(float(np.nanpercentile(length, 95)))
+        if not np.nanmax(longest) > 0:
+            raise Unmeasurable(f"the {first.replace('_', ' ')} was not seen")
+        return float(np.nanmax(longest))
 
     # Angles with errors
 

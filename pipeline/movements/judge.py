@@ -65,6 +65,7 @@ def _judged(
             readings = [r for r in readings if (r.side == "both") == (rule.judged == "both")]
             judged += bool(readings)
             remarks += _remark(rule, movement.metric(rule.metric), readings, parameters)
+        remarks = _one_a_fault(remarks)
     if not repetition.complete:
         verdict = "cut off"
     elif not judged:
@@ -109,6 +110,14 @@ def _remark(rule: Rule, metric: Metric, readings: list[Reading], parameters: Rul
             advice=rule.advice,
         ),
     )
+
+
+def _one_a_fault(remarks: tuple[Remark, ...]) -> tuple[Remark, ...]:
+    """Several metrics may show the same fault: the one that shows it worst speaks (then the surest)."""
+    strongest: dict[str, Remark] = {}
+    for remark in sorted(remarks, key=lambda r: (-_SEVERITIES.index(r.severity), -r.confidence)):
+        strongest.setdefault(remark.fault, remark)
+    return tuple(sorted(strongest.values(), key=lambda remark: remark.time_s))
 
 
 def remark_confidence(beyond: float, error: float, clarity: float) -> float:

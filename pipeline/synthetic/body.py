@@ -91,14 +91,14 @@ class Build:
 
 # Points fixed to the head, in shares of height from the middle between the ears (left, up, forward).
 _HEAD_POINTS = {
-    "nose": (0.0, -0.006, 0.066),
+    "nose": (0.0, -0.010, 0.068),
     "left_eye_inner": (0.010, 0.013, 0.054),
     "left_eye": (0.018, 0.013, 0.052),
     "left_eye_outer": (0.026, 0.012, 0.047),
     "left_ear": (0.043, 0.0, 0.0),
     "mouth_left": (0.015, -0.030, 0.052),
 }
-_HEAD_CENTRE = (0.0, 0.110, 0.010)  # from the middle of the shoulders, in the head's axes, at rest
+_HEAD_CENTRE = (0.0, 0.114, 0.010)  # from the middle of the shoulders, in the head's axes, at rest
 _HEEL = (0.0, -0.030, -0.030)  # from the ankle, in the foot's axes
 _TOE = (0.0, 0.002, 0.033)  # from the ball of the foot
 TOE_BEND_DEG = 65.0
@@ -245,6 +245,21 @@ class Controls:
         ball = self.ankle_m + apply(flat, self.build.ball_m)
         self.foot_pitch_deg = self.foot_pitch_deg + degrees
         self.ankle_m = ball - apply(self._foot_rotation(), self.build.ball_m)
+
+    def catch_with_hands(self) -> None:
+        """Hands that would sink into the floor stay on it, and the elbows bend."""
+        chest, shoulders = self.chest_rotation(), self.shoulders_m()
+        upper, fore = self._arms(chest, shoulders)
+        elbow = shoulders + upper * self.build.upper_arm_m
+        wrist = elbow + fore * self.build.forearm_m
+        lowest = 0.020 * self.build.height_m
+        sunk = wrist[..., 1] < lowest
+        caught = np.where(sunk[..., None], wrist * [1, 0, 1] + [0, lowest, 0], wrist)
+        bend = elbow - (shoulders + wrist) / 2  # where the elbow is already, so that it does not jump
+        outward = chest[:, None, :, 0] * SIGNS[:, None] * 0.01 * self.build.height_m
+        pole = np.einsum("tji,tsj->tsi", chest, bend + outward)
+        self.elbow_pole = np.where(sunk[..., None], pole, self.elbow_pole)
+        self.wrist_m = np.where(sunk[..., None], caught, self.wrist_m)
 
     def _foot_rotation(self, toe_bend_deg: Array | float = 0.0) -> Array:
         """(T, 2, 3, 3) of the foot, or of its toes, which stay level while the heel rises."""

@@ -133,7 +133,7 @@ def overhead_press(controls: Controls, cue: Cue) -> None:
     controls.wrist_chest_m[..., 1] = lift
     bow = 0.085 * build.height_m * (1 - smooth(effort / 0.7)) + 0.012 * build.height_m  # round the face
     controls.wrist_chest_m[..., 2] = bow[:, None]
-    controls.elbow_pole = np.stack([SIGNS * 0.9, [-0.9, -0.9], [0.45, 0.45]], axis=-1) + 0 * controls.elbow_pole
+    controls.elbow_pole = np.stack([SIGNS * 0.5, [-1.0, -1.0], [0.5, 0.5]], axis=-1) + 0 * controls.elbow_pole
     controls.spine_roll_deg -= 6 * cue.fault("asymmetric") * effort
 
 

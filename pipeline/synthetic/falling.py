@@ -39,7 +39,7 @@ def fall_forward(controls: Controls, cue: Cue) -> FallTimes:
     controls.spine_deg += 22 * np.sin(np.pi * np.clip(fallen, 0, 1)) + 2 * fallen
     controls.head_deg -= 26 * smooth(fallen / 0.6)
     out = smooth(cue.since_s / (0.75 * FALL_S))
-    settle = smooth((cue.since_s - 0.9 * FALL_S) / 0.6)
+    settle = smooth((cue.since_s - 0.70 * FALL_S) / 0.5)
     set_arms(
         controls,
         (blend(blend(9, 96, out), 112, settle), blend(blend(75, 24, out), 76, settle)),
@@ -135,6 +135,7 @@ def _lie_arms(controls: Controls) -> None:
 
 
 def _shift(controls: Controls, z_m: float, x_m: float = 0.0) -> None:
-    """Move everything so that the motion's middle, not its start, is at the person's place."""
+    """Move everything so that the motion's middle, not its start, is at the person's place; hands meet the floor."""
     controls.pelvis_m += [x_m, 0, z_m]
     controls.ankle_m += [x_m, 0, z_m]
+    controls.catch_with_hands()

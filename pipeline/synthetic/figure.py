@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 
 from pipeline.poses import Array, PoseSequence
 from pipeline.skeletons import KINECT_20
 from pipeline.synthetic.body import SIDES, apply, thumb_side, unit
 
-SEGMENTS = 14  # corners of a ring
+SEGMENTS = 18  # corners of a ring
 MATERIALS = ("skin", "shirt", "legs", "shoe", "sole", "hair", "white", "iris", "lips", "brow")
 
 
@@ -36,6 +37,8 @@ class Anatomy:
         return len(self.points_m["neck"])
 
 
+# From the middle between the ears in the head's axes, for skeletons without a face.
+_FACE_POINTS = {"nose": (0.0, -0.012, 0.066), "left_ear": (0.043, 0.0, 0.0), "right_ear": (-0.043, 0.0, 0.0)}
 # Body height as a multiple of a bone's length; the median of those that are there is taken.
 _HEIGHT_OF = {("hip", "knee"): 1 / 0.245, ("knee", "ankle"): 1 / 0.246, ("shoulder", "elbow"): 1 / 0.172,
               ("elbow", "wrist"): 1 / 0.146}  # fmt: skip
@@ -68,6 +71,8 @@ def anatomy(sequence: PoseSequence) -> Anatomy:
     points |= {"hips": hips, "neck": shoulders}
     head, ears = _head(own, chest, shoulders, height)
     points["ears"] = ears
+    for name, offset in _FACE_POINTS.items():
+        points[name] = own.get(name, ears + apply(head, np.array(offset) * height))
     for side in SIDES:
         points |= _foot(own, points, side, pelvis, height) | _hand(own, points, side, chest, height)
     lift = _lift(sequence, points, height)
@@ -227,19 +232,27 @@ def _limb_rows(profile: list[tuple[float, float, float, float]], covered: float,
     return rows
 
 
-_THIGH = [(0.0, 0.049, 0.053, 0.0), (0.2, 0.050, 0.053, 0.002), (0.5, 0.042, 0.046, 0.003), (0.8, 0.034, 0.037, 0.001),
-          (1.0, 0.031, 0.033, 0.0)]  # fmt: skip
-_SHANK = [(0.0, 0.030, 0.031, 0.0), (0.15, 0.030, 0.031, -0.004), (0.32, 0.032, 0.034, -0.008),
+_THIGH = [(-0.06, 0.034, 0.040, 0.0), (0.0, 0.047, 0.052, 0.0), (0.2, 0.050, 0.053, 0.002), (0.5, 0.042, 0.046, 0.003), (0.8, 0.034, 0.037, 0.001),
+          (1.0, 0.0315, 0.034, 0.0)]  # fmt: skip
+_SHANK = [(0.0, 0.028, 0.029, -0.001), (0.10, 0.0295, 0.031, -0.003), (0.32, 0.032, 0.034, -0.008),
           (0.60, 0.024, 0.027, -0.006), (0.85, 0.0185, 0.021, -0.003), (1.0, 0.0185, 0.021, -0.002)]  # fmt: skip
-_UPPER_ARM = [(0.0, 0.0285, 0.030, 0.0), (0.2, 0.028, 0.030, 0.0), (0.5, 0.024, 0.027, 0.0), (0.85, 0.020, 0.022, 0.0),
+_UPPER_ARM = [(0.0, 0.026, 0.029, 0.0), (0.2, 0.027, 0.030, 0.0), (0.5, 0.024, 0.027, 0.0), (0.85, 0.020, 0.022, 0.0),
               (1.0, 0.020, 0.021, 0.0)]  # fmt: skip
 _FOREARM = [(0.0, 0.0205, 0.021, 0.0), (0.25, 0.022, 0.0225, 0.0), (0.6, 0.0175, 0.0175, 0.0), (1.0, 0.0145, 0.0135, 0.0)]
 _TORSO = [  # share from hips to shoulders, half width, half depth, forward offset
-    (-0.19, 0.030, 0.034, -0.006), (-0.15, 0.066, 0.052, -0.008), (-0.08, 0.089, 0.062, -0.010),
-    (0.02, 0.094, 0.065, -0.008), (0.14, 0.088, 0.062, -0.002), (0.32, 0.078, 0.056, 0.004), (0.50, 0.081, 0.058, 0.005),
-    (0.70, 0.090, 0.063, 0.003), (0.85, 0.096, 0.062, -0.002), (0.94, 0.096, 0.053, -0.006), (1.01, 0.078, 0.044, -0.010),
-    (1.08, 0.046, 0.036, -0.012), (1.12, 0.034, 0.030, -0.012),
+    (-0.19, 0.026, 0.034, -0.006), (-0.15, 0.062, 0.052, -0.008), (-0.08, 0.088, 0.064, -0.010),
+    (0.02, 0.094, 0.067, -0.009), (0.14, 0.088, 0.063, -0.004), (0.32, 0.079, 0.057, 0.002), (0.50, 0.082, 0.060, 0.004),
+    (0.70, 0.094, 0.066, 0.003), (0.84, 0.104, 0.066, -0.001), (0.95, 0.112, 0.056, -0.004), (1.03, 0.112, 0.042, -0.007),
+    (1.08, 0.100, 0.037, -0.009), (1.12, 0.078, 0.036, -0.010), (1.16, 0.056, 0.034, -0.010), (1.21, 0.037, 0.031, -0.008),
 ]  # fmt: skip
+
+
+def _finer(profile: list[tuple[float, float, float, float]], count: int) -> list[tuple[float, float, float, float]]:
+    """The profile at ``count`` evenly spread shares, smoothly (PCHIP)."""
+    columns = np.array(profile)
+    shares = np.linspace(columns[0, 0], columns[-1, 0], count)
+    values = PchipInterpolator(columns[:, 0], columns[:, 1:])(shares)
+    return [(float(t), *(float(value) for value in row)) for t, row in zip(shares, values, strict=True)]  # type: ignore[misc]
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,18 +290,19 @@ class Surface:
 def surface(body: Anatomy, clothes: Clothes) -> Surface:
     """The body's surface around every frame of ``body``."""
     rings, girth = _Rings(), clothes.girth
-    waist = 0.10
+    waist = 0.15
     rings.tube("hips", "neck", "trunk", [
         (t, wide * (1 + 0.7 * (girth - 1)), deep * girth, offset, "legs" if t < waist else "shirt")
-        for t, wide, deep, offset in _TORSO
+        for t, wide, deep, offset in _finer(_TORSO, 30)
     ], first_cap=False, last_cap=False)  # fmt: skip
     rings.tube("neck", "ears", "neck", [
-        (0.0, 0.034, 0.034, -0.004, "skin"), (0.45, 0.031, 0.033, 0.0, "skin"), (0.9, 0.031, 0.034, 0.0, "skin")
-    ])  # fmt: skip
+        (0.40, 0.033, 0.032, -0.006, "skin"), (0.52, 0.032, 0.032, -0.004, "skin"), (0.65, 0.0305, 0.031, -0.003, "skin"),
+        (0.75, 0.030, 0.031, -0.002, "skin"), (0.95, 0.030, 0.031, 0.0, "skin"),
+    ], first_cap=False)  # fmt: skip
     for side in SIDES:
         leg, arm = clothes.trouser * 2, clothes.sleeve * 2
         rings.tube(f"{side}_hip", f"{side}_knee", f"{side}_thigh",
-                   _limb_rows(_THIGH, min(leg, 1), "legs", clothes.loose, girth))  # fmt: skip
+                   _limb_rows(_THIGH, min(leg, 1), "legs", clothes.loose, girth), first_cap=False)  # fmt: skip
         rings.tube(f"{side}_knee", f"{side}_ankle", f"{side}_shank",
                    _limb_rows(_SHANK, min(leg - 1, 0.94), "legs", clothes.loose, girth**0.5))  # fmt: skip
         rings.tube(f"{side}_shoulder", f"{side}_elbow", f"{side}_upper_arm",
@@ -310,9 +324,9 @@ def surface(body: Anatomy, clothes: Clothes) -> Surface:
     return _assemble(body, rings, clothes)
 
 
-_HEAD_ROWS = 11
+_HEAD_ROWS = 17
 _HEAD_SHAPE = (0.0435, 0.066, 0.0555)  # half width, half height, half depth of the skull with hair
-_HEAD_MIDDLE = (0.010, 0.007)  # up and forward from the middle between the ears
+_HEAD_MIDDLE = (0.006, 0.008)  # up and forward from the middle between the ears
 
 
 def _head_rings(rings: _Rings) -> None:
@@ -326,6 +340,13 @@ def _head_rings(rings: _Rings) -> None:
         rings._ring("ears", "ears", 0.0, "head", _HEAD_MIDDLE[0] + tall * up, _HEAD_MIDDLE[1] + chin,
                     wide * radius * jaw, deep * radius * (jaw**0.5), "skin")  # fmt: skip
     rings.parts.append((begin, len(rings.share)))
+    rings.tube("ears", "nose", "nose", [
+        (0.80, 0.006, 0.010, 0.012, "skin"), (0.90, 0.0085, 0.011, 0.007, "skin"), (1.0, 0.0090, 0.008, 0.0, "skin"),
+    ])  # fmt: skip
+    for side in SIDES:
+        rings.tube("ears", f"{side}_ear", "ear", [
+            (0.92, 0.008, 0.013, -0.002, "skin"), (1.04, 0.010, 0.016, -0.002, "skin"), (1.10, 0.007, 0.012, -0.002, "skin"),
+        ], first_cap=False, last_cap=False)  # fmt: skip
 
 
 def _bone_axes(body: Anatomy) -> dict[str, tuple[Array, Array, Array]]:
@@ -345,6 +366,8 @@ def _bone_axes(body: Anatomy) -> dict[str, tuple[Array, Array, Array]]:
         "trunk": around("hips", "neck", trunk_left),
         "neck": around("neck", "ears", axes["head"][..., 0]),
         "head": parts(axes["head"]),
+        "nose": around("ears", "nose", axes["head"][..., 0]),
+        "ear": (axes["head"][..., 0], axes["head"][..., 2], axes["head"][..., 1]),
     }
     for side in SIDES:
         pelvis_left, chest_forward = axes["pelvis"][..., 0], axes["chest"][..., 2]
@@ -404,7 +427,7 @@ def _materials(rings: _Rings, ring: int, begin: int, corner: Array, clothes: Clo
     if rings.axes[ring] == "head":
         up = (ring - begin + 0.65) / (_HEAD_ROWS - 0.7)  # 0 chin, 1 crown
         low = 0.15 if clothes.long_hair else 0.36
-        hair = (up > 0.78) | ((forward < 0.12) & (up > 0.55)) | ((forward < -0.25) & (up > low))
+        hair = (up > 0.74) | ((forward < 0.45) & (up > 0.62)) | ((forward < -0.10) & (up > low))
         kind[hair] = MATERIALS.index("hair")
     if rings.material[ring] == MATERIALS.index("shoe"):
         kind[forward < -0.55] = MATERIALS.index("sole")
@@ -429,5 +452,5 @@ def _face(height: float) -> tuple[tuple[Array, int], ...]:
             patch(oval(sign * 0.0180, 0.013, 0.0612, 0.0036, 0.0038, 0.36), "iris"),
             patch(oval(sign * 0.0185, 0.0225, 0.0600, 0.0100, 0.0019, 0.36), "brow"),
         ]
-    patches.append(patch(oval(0.0, -0.0300, 0.0600, 0.0130, 0.0032, 0.30), "lips"))
+    patches.append(patch(oval(0.0, -0.0330, 0.0590, 0.0130, 0.0034, 0.30), "lips"))
     return tuple(patches)

@@ -52,7 +52,7 @@ def _still(truth: Truth) -> list[Faces]:
         bar, half = bar_height_m(height), 0.42 * height
         pieces.append(rod(np.array([-half, bar, 0.0]), np.array([half, bar, 0.0]), 0.016, _STEEL))
         pieces += [
-            rod(np.array([x, 0.0, 0.0]), np.array([x, bar + 0.03, 0.0]), 0.03, _IRON, 0.2) for x in (-half, half)
+            rod(np.array([x, bar, 0.0]), np.array([x, bar + 1.2, 0.0]), 0.02, _IRON, 0.2) for x in (-half, half)
         ]
     if "object" in props:
         x, z = -0.075 * height, 0.285 * height

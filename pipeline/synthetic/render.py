@@ -54,7 +54,9 @@ def looks(seed: int, girth: float = 1.0) -> Looks:
     sleeve = float(rng.choice([0.28, 0.33, 0.96]))
     trouser = float(rng.choice([0.40, 0.46, 0.97]))
     clothes = Clothes(girth, sleeve, trouser, float(rng.uniform(1.04, 1.12)), bool(rng.integers(2)))
-    return Looks(pick(_SKINS), pick(_HAIRS), pick(_SHIRTS), pick(_TROUSERS), pick(_SHOES), clothes)
+    skin = pick(_SKINS)
+    hair = pick(tuple(colour for colour in _HAIRS if sum(skin) - sum(colour) > 130) or _HAIRS[1:2])
+    return Looks(skin, hair, pick(_SHIRTS), pick(_TROUSERS), pick(_SHOES), clothes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +105,7 @@ def scene(
     for sequence, look in zip(people, chosen, strict=True):
         body = surface(anatomy(sequence), look.clothes)
         palette = look.palette()
-        weave = np.random.default_rng([seed, 21]).normal(1.0, 0.018, (len(body.material), 1))
+        weave = np.random.default_rng([seed, 21]).normal(1.0, 0.010, (len(body.material), 1))
         colour = palette[body.material] * weave
         dressed.append(_Person(body, colour, palette[[material for _, material in body.patches]]))
     width, height = camera.size
@@ -233,6 +235,7 @@ def _paint(picture: Picture, room: Scene, faces: Faces, patches: _Patches) -> No
     fill, line = cv2.fillConvexPoly, cv2.LINE_8
     for number in order:
         fill(canvas, corners[number], colours[number], line, _SHIFT)
+    canvas = cv2.GaussianBlur(canvas, (5, 5), 0.9)
     small = cv2.resize(canvas, (int(span[0]), int(span[1])), interpolation=cv2.INTER_AREA)
     region = picture[low[1] : high[1], low[0] : high[0]]
     clear = cv2.cvtColor(255 - small[..., 3], cv2.COLOR_GRAY2RGB)

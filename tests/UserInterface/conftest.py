@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -84,15 +82,9 @@ def estimator(monkeypatch: pytest.MonkeyPatch) -> StandingPeople:
 
 
 @pytest.fixture
-def sample(clip: Path, store: RunStore, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+def sample(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sample, without rendering one."""
-
-    def ensure_sample_run(_store: RunStore) -> Run:
-        return make_run(store, clip, tags=("sample",))
-
-    module = SimpleNamespace(sample_clip=lambda: clip, ensure_sample_run=ensure_sample_run)
-    monkeypatch.setitem(sys.modules, "pipeline.sample", module)  # type: ignore[arg-type]
-    return module
+    monkeypatch.setattr("pipeline.sample.sample_clip", lambda: clip)
 
 
 def make_run(
@@ -102,6 +94,7 @@ def make_run(
     *,
     estimator: StandingPeople | None = None,
     cancel_after: int | None = None,
+    name: str = "squat *one*.mp4",
     **options: object,
 ) -> Run:
     """A run of the clip, as the pipeline makes it."""
@@ -110,7 +103,7 @@ def make_run(
         clip,
         store,
         replace(InferenceOptions(), **options),  # type: ignore[arg-type]
-        name="squat *one*.mp4",
+        name=name,
         estimator=model,
         cancelled=None if cancel_after is None else lambda: model.frame >= cancel_after,
     )

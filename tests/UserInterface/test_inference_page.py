@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pipeline.estimation.registry import list_models
+from pipeline.estimation.registry import how_to_get, list_models
 from pipeline.inference import InferenceOptions
 from pipeline.options import descriptions
 from pipeline.runs import RunStore
@@ -33,11 +32,13 @@ def start_sample(app: AppTest) -> AppTest:
 
 
 def finish(app: AppTest) -> AppTest:
-    app.session_state["job"].wait(20)
+    if "job" in app.session_state:
+        app.session_state["job"].wait(20)
     return healthy(app.run())
 
 
-def test_nothing_chosen_nothing_started(store: RunStore) -> None:
+@pytest.mark.usefixtures("store")
+def test_nothing_chosen_nothing_started() -> None:
     app = open_page(PAGE)
     assert app.button(key="start-nothing").disabled
     assert not app.error
@@ -45,20 +46,20 @@ def test_nothing_chosen_nothing_started(store: RunStore) -> None:
     assert descriptions(InferenceOptions)["max_people"] == helps["Most people to follow"]
 
 
-def test_models_that_are_not_installed_say_how_to_get_them(store: RunStore) -> None:
+@pytest.mark.usefixtures("store")
+def test_models_that_are_not_installed_say_how_to_get_them() -> None:
     app = open_page(PAGE)
     assert app.selectbox[0].options == [e.title for e in list_models() if e.name == "blazepose"]
     missing = [e for e in list_models() if e.name != "blazepose"]
-    assert any(f"{len(missing)} more models" in e.label for e in app.expander)
+    assert f"{len(missing)} more models" in texts([e.label for e in app.expander])
     shown = texts(app.markdown) + texts(app.caption)
     for entry in missing:
         assert f"`{entry.name}`" in shown
-        assert f"models download {entry.name}" in shown
+        assert how_to_get(entry) in shown
 
 
-def test_the_sample_becomes_a_run_with_its_options(
-    store: RunStore, sample: SimpleNamespace, estimator: StandingPeople
-) -> None:
+@pytest.mark.usefixtures("estimator", "sample")
+def test_the_sample_becomes_a_run_with_its_options(store: RunStore) -> None:
     app = open_page(PAGE)
     app.session_state["source"] = "The sample clip"
     app.text_input(key="subject").set_value(" P07 ")
@@ -76,8 +77,9 @@ def test_the_sample_becomes_a_run_with_its_options(
     assert app.query_params["run"] in (run.id, [run.id])
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "🎥 $x^2$ **b** <b>.mp4", "x" * 300 + ".mp4"])
-def test_uploads_are_named_by_us(store: RunStore, clip: Path, estimator: StandingPeople, name: str) -> None:
+@pytest.mark.usefixtures("estimator")
+@pytest.mark.parametrize("name", ["../../etc/passwd.mp4", "🎥 $x^2$ **b** <b>.mp4", "x" * 300 + ".mp4"])
+def test_uploads_are_named_by_us(store: RunStore, clip: Path, name: str) -> None:
     app = open_page(PAGE)
     app.file_uploader[0].upload(name, clip.read_bytes(), "video/mp4")
     healthy(app.run())
@@ -103,9 +105,8 @@ def test_a_file_that_is_no_clip_is_a_sentence(store: RunStore, content: bytes, w
     assert not store.runs()
 
 
-def test_progress_then_stop_keeps_what_is_done(
-    store: RunStore, sample: SimpleNamespace, estimator: StandingPeople
-) -> None:
+@pytest.mark.usefixtures("sample")
+def test_progress_then_stop_keeps_what_is_done(store: RunStore, estimator: StandingPeople) -> None:
     reached, go_on = threading.Event(), threading.Event()
 
     def hold(frame: int) -> None:
@@ -129,7 +130,8 @@ def test_progress_then_stop_keeps_what_is_done(
     assert "what was done is kept" in texts(app.warning)
 
 
-def test_a_second_start_does_nothing(store: RunStore, sample: SimpleNamespace, estimator: StandingPeople) -> None:
+@pytest.mark.usefixtures("sample")
+def test_a_second_start_does_nothing(store: RunStore, estimator: StandingPeople) -> None:
     go_on = threading.Event()
     estimator.before_frame = lambda _frame: go_on.wait(20) and None
     app = start_sample(open_page(PAGE))
@@ -141,9 +143,8 @@ def test_a_second_start_does_nothing(store: RunStore, sample: SimpleNamespace, e
     assert len(store.runs()) == 1
 
 
-def test_leaving_the_page_does_not_lose_the_work(
-    store: RunStore, sample: SimpleNamespace, estimator: StandingPeople
-) -> None:
+@pytest.mark.usefixtures("sample")
+def test_leaving_the_page_does_not_lose_the_work(store: RunStore, estimator: StandingPeople) -> None:
     go_on = threading.Event()
     estimator.before_frame = lambda _frame: go_on.wait(20) and None
     app = start_sample(open_page(PAGE))
@@ -156,22 +157,27 @@ def test_leaving_the_page_does_not_lose_the_work(
     assert app.subheader
 
 
+@pytest.mark.usefixtures("sample")
 @pytest.mark.parametrize("error", [OSError("The disk is full; free some space."), RuntimeError("surprise")])
-def test_an_error_in_the_thread_is_a_sentence(
-    store: RunStore, sample: SimpleNamespace, estimator: StandingPeople, error: Exception
-) -> None:
+def test_an_error_in_the_thread_is_a_sentence(store: RunStore, estimator: StandingPeople, error: Exception) -> None:
+    go_on = threading.Event()
+
     def fail(_frame: int) -> None:
+        go_on.wait(20)
         raise error
 
     estimator.before_frame = fail
-    app = finish(start_sample(open_page(PAGE)))
+    app = start_sample(open_page(PAGE))
+    go_on.set()
+    app = finish(app)
     assert str(error).split(";")[0] in texts(app.error)
     assert not store.runs()
     assert not healthy(app.run()).error, "the sentence goes with the next run of the page"
 
 
+@pytest.mark.usefixtures("store")
 @pytest.mark.parametrize("run", ["nothing-here", "/etc", "../outside", "a\\b"])
-def test_a_wrong_link_is_a_sentence(store: RunStore, run: str) -> None:
+def test_a_wrong_link_is_a_sentence(run: str) -> None:
     app = open_page(PAGE, run=run)
     assert len(app.error) == 1
     assert "Outputs" in texts(app.error)

@@ -18,7 +18,8 @@ from UserInterface.components.run_list import ORDERS, THUMBNAIL_SIZE, Entry, ent
 PAGE = "pages/03_Outputs.py"
 
 
-def test_an_empty_store_says_what_to_do(store: RunStore) -> None:
+@pytest.mark.usefixtures("store")
+def test_an_empty_store_says_what_to_do() -> None:
     app = open_page(PAGE)
     assert "no runs yet" in texts(app.info)
     assert not app.exception
@@ -100,7 +101,8 @@ def test_newer_and_damaged_runs_are_sentences(store: RunStore, clip: Path) -> No
         assert words in texts(open_page("pages/01_Inference.py", run=run.id).error)
 
 
-def test_a_run_that_is_gone_is_a_sentence(store: RunStore) -> None:
+@pytest.mark.usefixtures("store")
+def test_a_run_that_is_gone_is_a_sentence() -> None:
     assert "deleted" in texts(open_page(PAGE, run="20200101-000000-x-1").error)
 
 

@@ -31,6 +31,7 @@ METAFILES = {
         "configs/body_2d_keypoint/rtmpose/body8/rtmpose_body8-coco.yml",
         "configs/body_2d_keypoint/rtmpose/body8/rtmpose_body8-halpe26.yml",
         "configs/wholebody_2d_keypoint/rtmpose/cocktail14/rtmw_cocktail14.yml",
+        "configs/body_2d_keypoint/rtmo/body7/rtmo_body7.yml",
     ),
     "mmdet": ("configs/rtmdet/metafile.yml",),
 }
@@ -39,6 +40,7 @@ METRICS = {
     "Body8 AP": ("AP", 1),
     "Body8 PCK@0.1": ("Mean@0.1", 1),
     "COCO-WholeBody AP": ("Whole AP", 1),
+    "COCO AP": ("AP", 1),
     "COCO box AP": ("box AP", 100),
 }
 
@@ -68,7 +70,7 @@ def wheel_models() -> dict[str, dict[str, Any]]:
 def test_every_model_that_the_wheels_list_is_here_as_they_list_it() -> None:
     wheels = wheel_models()
     ours = {e.config: e for e in list_models() if e.verified and e.name != "blazepose"}
-    assert len(wheels) == 21
+    assert len(wheels) == 25
     assert set(ours) == set(wheels)
     for config, row in wheels.items():
         model = ours[config]
@@ -135,6 +137,8 @@ def test_installed_weights_are_preselected(models: Path) -> None:
 
 
 def test_missing_weights_say_how_to_get_them(models: Path) -> None:
+    with pytest.raises(EstimatorError, match="cannot run in the mmpose engine"):
+        create_estimator("rtmo-s", engine="mmpose")
     with pytest.raises(EstimatorError) as error:
         create_estimator("rtmpose-t")
     text = str(error.value)

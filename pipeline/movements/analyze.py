@@ -1,0 +1,284 @@
+"""From poses to a judged set: choose the movement and the person, find the repetitions, measure, judge."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+
+from pipeline.kinematics import angles, camera_view
+from pipeline.movements.base import (
+    MeasuredRepetition,
+    Measurements,
+    Metric,
+    Movement,
+    MovementReport,
+    Reading,
+    RuleParameters,
+)
+from pipeline.movements.biceps_curl import BICEPS_CURL
+from pipeline.movements.counted import COUNTED
+from pipeline.movements.geometry import Phase, Unmeasurable, Window
+from pipeline.movements.judge import judge_with
+from pipeline.movements.jumping_jack import JUMPING_JACK
+from pipeline.movements.lunge import LUNGE
+from pipeline.movements.overhead_press import OVERHEAD_PRESS
+from pipeline.movements.push_up import PUSH_UP
+from pipeline.movements.recognize import Guess, recognize
+from pipeline.movements.squat import SQUAT
+from pipeline.poses import Array, PoseSequence, Recording
+from pipeline.repetitions import Repetition, find_repetitions
+from pipeline.signal import clean
+
+MOVEMENTS: Mapping[str, Movement] = MappingProxyType(
+    {
+        movement.name: movement
+        for movement in (SQUAT, PUSH_UP, LUNGE, OVERHEAD_PRESS, BICEPS_CURL, JUMPING_JACK, *COUNTED)
+    }
+)
+"""Every movement by name; the last ones are counted without being judged."""
+
+AUTO = "auto"
+UNKNOWN = "unknown"
+_PAUSE_FROM = 0.92  # of the way to the turning point: beyond it the movement counts as held
+
+
+class MovementError(ValueError):
+    """An analysis was asked for that there is not; the message says what there is."""
+
+
+def movement_named(name: str) -> Movement:
+    """The movement with this name; raises MovementError that lists them."""
+    found = MOVEMENTS.get(name) or (_UNKNOWN if name == UNKNOWN else None)
+    if found is None:
+        raise MovementError(f"there is no movement {name!r}; choose auto or one of: {', '.join(MOVEMENTS)}.")
+    return found
+
+
+def analyze(
+    source: Recording | PoseSequence,
+    movement: str = AUTO,
+    person: int | None = None,
+    parameters: RuleParameters | str | None = None,
+) -> MovementReport:
+    """Repetitions, remarks and refusals of one person.
+
+    Args:
+        source: everybody in a clip, or one person.
+        movement: a name in ``MOVEMENTS``, or "auto".
+        person: id; without it the one who moves most in the way asked for.
+        parameters: thresholds of the movement's class, or a preset's name; None is "standard".
+
+    Raises:
+        MovementError: no such movement, person or preset, or parameters of another movement.
+    """
+    if isinstance(parameters, RuleParameters) and movement != AUTO:
+        thresholds(movement_named(movement), parameters)  # fail before the long part
+    return judge(measure(source, movement, person), parameters)
+
+
+def judge(measurements: Measurements, parameters: RuleParameters | str | None = None) -> MovementReport:
+    """The report of what was measured, under these thresholds: fast, and nothing is measured again.
+
+    Raises:
+        MovementError: no such preset, or parameters of another movement.
+    """
+    movement = movement_named(measurements.movement)
+    return judge_with(movement, measurements, thresholds(movement, parameters))
+
+
+def thresholds(movement: Movement, parameters: RuleParameters | str | None = None) -> RuleParameters:
+    """A preset of the movement by name, or the given parameters, checked; None is "standard"."""
+    if parameters is None or isinstance(parameters, str):
+        name = parameters or "standard"
+        if name not in movement.presets:
+            raise MovementError(f"{movement.label} has no preset {name!r}; it has: {', '.join(movement.presets)}.")
+        return movement.presets[name]
+    wanted = type(movement.presets["standard"])
+    if not isinstance(parameters, wanted):
+        raise MovementError(f"{movement.label} needs {wanted.__name__}, got {type(parameters).__name__}.")
+    return parameters
+
+
+def measure(source: Recording | PoseSequence, movement: str = AUTO, person: int | None = None) -> Measurements:
+    """The slow half: repetitions found and measured, ready for any number of ``judge``.
+
+    Raises:
+        MovementError: no such movement or person.
+    """
+    if movement != AUTO:
+        movement_named(movement)
+    people = _people(source, person)
+    candidates = [(_cleaned(one), one) for one in people if one.frames_seen > 1]
+    if not candidates:
+        return _nothing(movement, people)
+    best: tuple[float, PoseSequence, tuple[Repetition, ...], Guess] | None = None
+    for cleaned, raw in candidates:
+        repetitions = tuple(find_repetitions(raw).repetitions)
+        guess = recognize(cleaned, repetitions)
+        size = _movement_size(movement, cleaned, repetitions, guess)
+        if best is None or size > best[0]:
+            best = (size, cleaned, repetitions, guess)
+    assert best is not None
+    _, cleaned, repetitions, guess = best
+    name = guess.movement if movement == AUTO else movement
+    return _measured(movement_named(name), cleaned, repetitions, movement, guess)
+
+
+def _people(source: Recording | PoseSequence, person: int | None) -> Sequence[PoseSequence]:
+    people = (source,) if isinstance(source, PoseSequence) else source.people
+    if person is None:
+        return people
+    chosen = [one for one in people if one.person == person]
+    if not chosen:
+        ids = ", ".join(str(one.person) for one in people) or "nobody"
+        raise MovementError(f"there is no person {person} in this clip; there is: {ids}.")
+    return chosen
+
+
+def _cleaned(sequence: PoseSequence) -> PoseSequence:
+    return clean(sequence)
+
+
+def _only_in_space(sequence: PoseSequence) -> bool:
+    return sequence.xyz_m is not None and not np.isfinite(sequence.xy_px).any()
+
+
+def _movement_size(
+    movement: str, sequence: PoseSequence, repetitions: Sequence[Repetition], guess: Guess
+) -> tuple[int, float]:
+    """How much somebody moves in the way asked for: people who do it come first, then the larger movement."""
+    if not repetitions:
+        return (0, 0.0)
+    asked = movement == AUTO and guess.movement != UNKNOWN or guess.movement == movement
+    definition = movement_named(guess.movement if movement == AUTO else movement)
+    sizes = []
+    view = camera_view(sequence)
+    for repetition in repetitions:
+        window = Window(sequence, view, repetition, space=_only_in_space(sequence))
+        try:
+            effort = definition.effort(window)
+        except Unmeasurable:
+            continue
+        if np.isfinite(effort).any():
+            sizes.append(float(np.nanmax(effort) - np.nanmin(effort)))
+    return (1 + asked, float(np.sum(sizes)))
+
+
+def _measured(
+    movement: Movement, sequence: PoseSequence, repetitions: Sequence[Repetition], asked: str, guess: Guess
+) -> Measurements:
+    space = _only_in_space(sequence)
+    view = camera_view(sequence)
+    label, confidence = view.main()
+    measured = tuple(
+        _measure_repetition(movement, Window(sequence, view, repetition, space=space), repetition)
+        for repetition in repetitions
+    )
+    given = asked != AUTO
+    notes: tuple[str, ...] = ()
+    if given and guess.movement not in (movement.name, UNKNOWN) and guess.confidence >= 0.7:
+        other = movement_named(guess.movement).label
+        notes = (f"These repetitions look more like this movement: {other}.",)
+    return Measurements(
+        movement=movement.name,
+        chosen="given" if given else guess.reason,
+        movement_confidence=1.0 if given else guess.confidence,
+        person=sequence.person,
+        view="space" if space else label,
+        view_confidence=1.0 if space else confidence,
+        repetitions=measured,
+        time_s=sequence.time_s,
+        curves=_curves(movement, sequence, space),
+        notes=notes,
+    )
+
+
+def _measure_repetition(movement: Movement, window: Window, repetition: Repetition) -> MeasuredRepetition:
+    window.phases = _phases(movement, window)
+    readings: list[Reading] = []
+    for metric in movement.metrics:
+        readings += _readings(metric, window)
+    return MeasuredRepetition(
+        repetition.start_s, repetition.turn_s, repetition.end_s, repetition.complete, repetition.confidence,
+        window.view, window.yaw_deg, window.phases, tuple(readings),
+    )  # fmt: skip
+
+
+def _readings(metric: Metric, window: Window) -> list[Reading]:
+    """The metric's readings; a refusal where it cannot be had or its error is too large."""
+    try:
+        if len(window) < 3:
+            raise Unmeasurable("too few frames")
+        found = metric.measure(window)
+    except Unmeasurable as reason:
+        return [Reading(metric.name, refused=str(reason))]
+    readings = []
+    for side, (estimate, joints) in found.items():
+        values = (estimate.value, estimate.error, estimate.time_s, joints, estimate.clarity)
+        if not math.isfinite(estimate.value):
+            readings.append(Reading(metric.name, side, refused="its key points were not seen"))
+        elif not estimate.error <= metric.max_error:
+            unit = f" {metric.unit}" if metric.unit and metric.unit != "°" else metric.unit
+            refused = f"the key points or the view are too unsure (± {estimate.error:.2g}{unit})"
+            readings.append(Reading(metric.name, side, *values[:0], joints=joints, refused=refused))
+        else:
+            readings.append(Reading(metric.name, side, *values))
+    if all(reading.refused for reading in readings):
+        return [reading for reading in readings if reading.side == "both"][:1] or readings[:1]
+    return readings
+
+
+def _phases(movement: Movement, window: Window) -> tuple[Phase, ...]:
+    """The way to the turning point, the time held there, and the way back."""
+    repetition = window.repetition
+    try:
+        effort = movement.effort(window)
+    except Unmeasurable:
+        return ()
+    if not np.isfinite(effort).any() or len(effort) < 3:
+        return ()
+    rest = float(np.nanmin(effort))
+    top = float(np.nanmax(effort[window.bottom])) if np.isfinite(effort[window.bottom]).any() else float("nan")
+    if not top > rest:
+        return ()
+    held = (effort - rest) / (top - rest) >= _PAUSE_FROM
+    first = last = window.turn
+    while first > 0 and held[first - 1]:
+        first -= 1
+    while last < len(held) - 1 and held[last + 1]:
+        last += 1
+    there, back = float(window.time_s[first]), float(window.time_s[last])
+    down, pause, up = movement.phases
+    parts = (
+        Phase(down, repetition.start_s, there),
+        Phase(pause, there, back),
+        Phase(up, back, repetition.end_s),
+    )
+    return tuple(part for part in parts if part.end_s > part.start_s)
+
+
+def _curves(movement: Movement, sequence: PoseSequence, space: bool) -> Mapping[str, Array]:
+    """The angles worth looking at, in degrees."""
+    if not movement.curves:
+        return {}
+    found = angles(sequence, space=space)
+    return {f"{name}_deg": found[name].value_deg for name in movement.curves}
+
+
+def _nothing(movement: str, people: Sequence[PoseSequence]) -> Measurements:
+    name = UNKNOWN if movement == AUTO else movement
+    time_s = people[0].time_s if people else np.empty(0)
+    person = people[0].person if people else 0
+    chosen = "given" if movement != AUTO else "nobody was seen"
+    return Measurements(name, chosen, float(movement != AUTO), person, "unknown", 0.0, (), time_s, {})
+
+
+def _no_effort(window: Window) -> Array:
+    return np.full(len(window), np.nan)
+
+
+_UNKNOWN = Movement(UNKNOWN, "unknown movement", _no_effort, curves=("left_knee_flexion", "right_knee_flexion",
+                    "left_elbow_flexion", "right_elbow_flexion", "trunk"))  # fmt: skip
