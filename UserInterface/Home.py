@@ -20,6 +20,7 @@ PAGES: tuple[tuple[str | Callable[[], None], str, str], ...] = (
     (home_view.show, "Home", ":material/home:"),
     (session.INFERENCE_PAGE, "Inference", ":material/directions_run:"),
     (session.OUTPUTS_PAGE, "Outputs", ":material/folder_open:"),
+    ("pages/04_Movement_Analyzer.py", "Movement Analyzer", ":material/exercise:"),
 )
 
 st.set_page_config(page_title="Kinoscope", page_icon=home_view.icon(), layout="wide")

@@ -1,22 +1,33 @@
-"""What is installed, what it runs on and how fast it is here, measured."""
+"""What is installed, what it runs on, and how fast and how large it is here, measured and remembered."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
 
 from pipeline import __version__, settings
-from pipeline.estimation.base import Estimator, EstimatorError
+from pipeline.estimation.base import EstimatorError
 from pipeline.estimation.topdown import WORKING_POINTS
+from pipeline.media import Frame, read_frames
+
+if TYPE_CHECKING:
+    from pipeline.estimation.registry import Engine, ModelEntry
 
 PACKAGES = (
     *("mediapipe", "ai-edge-litert", "onnxruntime", "torch", "torchvision", "mmpose", "mmdet", "mmengine"),
@@ -25,10 +36,16 @@ PACKAGES = (
 )
 DECODERS = ("h264", "hevc", "av1", "libdav1d", "vp9", "vp8", "mpeg4", "mjpeg", "gif", "prores")
 ENCODERS = ("libx264", "libx265", "libvpx-vp9")
+WARM_UP_FRAMES = 5
+_CHILD = "import sys; from pipeline.doctor import measure_into; measure_into(sys.argv[1], sys.argv[2])"
 
 
 def examine(*, measure: bool = True) -> dict[str, Any]:
-    """Versions, models, device, codecs and free space; with ``measure`` also each installed model's speed."""
+    """Versions, models, device, codecs and free space, and each installed model's speed and memory.
+
+    Args:
+        measure: measure speed and memory anew (seconds a model) and remember them; else what is remembered.
+    """
     return {
         "kinoscope": __version__,
         "python": platform.python_version(),
@@ -39,7 +56,7 @@ def examine(*, measure: bool = True) -> dict[str, Any]:
         "models": [model_state(entry) for entry in _entries()],
         "accelerators": accelerators(),
         "outputs": {"folder": str(settings.outputs_dir()), "free_gib": _free_gib()},
-        "speed": {pair: speed(pair) for pair in _runnable()} if measure else {},
+        "speed": measure_all() if measure else remembered(),
     }
 
 
@@ -71,7 +88,7 @@ def accelerators() -> dict[str, Any]:
     }
 
 
-def model_state(entry: Any) -> dict[str, Any]:
+def model_state(entry: ModelEntry) -> dict[str, Any]:
     """A registry entry with whether it is installed and, if not, how to get it."""
     from pipeline.estimation.registry import how_to_get, is_installed
 
@@ -85,32 +102,135 @@ def model_state(entry: Any) -> dict[str, Any]:
     }
 
 
+def measure_all() -> dict[str, dict[str, Any]]:
+    """``measure`` of every model that runs here, by name; those that don't run are left out."""
+    results = {}
+    for entry in _installed():
+        try:
+            results[entry.name] = measure(entry.name)
+        except EstimatorError:
+            continue
+    return results
+
+
+def remembered() -> dict[str, dict[str, Any]]:
+    """What was measured before on this machine, by model."""
+    found = {entry.name: cached_speed(entry.name) for entry in _installed()}
+    return {name: result for name, result in found.items() if result is not None}
+
+
+def measure(model: str) -> dict[str, Any]:
+    """Speed and peak memory of an installed model in a process of its own, remembered for ``cached_speed``.
+
+    Returns:
+        what ``speed`` returns, and ``peak_mib``: the most memory the whole process had.
+
+    Raises:
+        EstimatorError: the model is unknown, not installed, or does not run.
+    """
+    from pipeline.estimation.registry import entry
+
+    path = _remembered_path(entry(model))
+    with tempfile.TemporaryDirectory() as folder:
+        answer = Path(folder, "measured.json")
+        command = [sys.executable, "-c", _CHILD, model, str(answer)]
+        done = subprocess.run(command, cwd=settings.PROJECT_DIR, capture_output=True, text=True, check=False)
+        if done.returncode != 0 or not answer.exists():
+            last = (done.stderr.strip() or "it was stopped").splitlines()[-1]
+            raise EstimatorError(f"{model} could not be measured: {last}")
+        result: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(json.dumps(result), encoding="utf-8")
+    part.replace(path)
+    return result
+
+
+def measure_into(model: str, path: str) -> None:
+    """Measure in this process and write the result to ``path``: what ``measure`` starts."""
+    result = speed(model) | {"peak_mib": round(_peak_bytes() / 2**20)}
+    Path(path).write_text(json.dumps(result), encoding="utf-8")
+
+
+def cached_speed(model: str) -> dict[str, Any] | None:
+    """What ``measure`` found for this model, with these weights, on this machine; None before it was measured.
+
+    Raises EstimatorError when there is no such model.
+    """
+    from pipeline.estimation.registry import entry
+
+    path = _remembered_path(entry(model))
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return result if isinstance(result, dict) else None
+
+
+def _remembered_path(entry: ModelEntry) -> Path:
+    """One file a model, version of its weights, machine and version of the program."""
+    weights = [p for p in (entry.onnx_path, entry.checkpoint_path) if p is not None and p.exists()]
+    stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in weights]
+    machine = (
+        platform.node(), platform.machine(), platform.processor(), os.cpu_count(),
+        round(psutil.virtual_memory().total / 2**30), shutil.which("nvidia-smi") is not None,
+    )  # fmt: skip
+    key = hashlib.sha256(repr((stamps, machine, __version__)).encode()).hexdigest()[:12]
+    return settings.cache_dir() / "speed" / f"{entry.name}-{key}.json"
+
+
+def _peak_bytes() -> int:
+    """The most memory this process ever had."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
 def speed(model: str, frames: int = 60, size: tuple[int, int] = (640, 480)) -> dict[str, Any]:
     """Frames a second of a model on a rendered person, the first frames not counted.
 
     Returns:
-        ``frames_per_s`` of the whole estimator (detection now and then, key points in every frame) and the median
-        ``frame_ms``, at this picture size, with the device really used.
+        ``frames_per_s`` and the median ``frame_ms`` at this picture size, with the ``engine``, the ``device`` really
+        used, and ``what`` was measured: a detector alone, or a key-point model following people (detection now and
+        then, key points in every frame).
     """
-    from pipeline.estimation.registry import create_estimator
-    from pipeline.media import read_frames
+    from pipeline.estimation.registry import create_detector, create_estimator, entry
     from pipeline.sample import sample_clip
 
-    estimator: Estimator = create_estimator(model, None, WORKING_POINTS["balanced"])
+    found = entry(model)
+    engine = _engine(found)
+    step: Callable[[Frame], object]
+    if found.kind == "detector":
+        detector = create_detector(model, engine=engine)
+        device, step = detector.device, lambda frame: detector.detect(frame.image)
+    else:
+        estimator = create_estimator(model, None, WORKING_POINTS["balanced"], engine=engine)
+        device, step = estimator.info.device, lambda frame: estimator.update(frame.image, frame.time_s)
     times: list[float] = []
-    for number, frame in enumerate(read_frames(sample_clip())):
-        if number >= frames:
-            break
+    for frame, _ in zip(read_frames(sample_clip()), range(frames), strict=False):
+        small = replace(frame, image=np.ascontiguousarray(frame.image[: size[1], : size[0]]))
         started = time.perf_counter()
-        estimator.update(np.ascontiguousarray(frame.image[: size[1], : size[0]]), frame.time_s)
+        step(small)
         times.append(time.perf_counter() - started)
-    warm = times[5:] or times
+    warm = times[WARM_UP_FRAMES:] or times
     return {
+        "what": "detector alone" if found.kind == "detector" else "people followed",
         "frames_per_s": round(len(warm) / sum(warm), 1),
         "frame_ms": round(1000 * statistics.median(warm), 2),
-        "device": estimator.info.device,
+        "engine": engine,
+        "device": device,
         "parameters": asdict(WORKING_POINTS["balanced"]),
     }
+
+
+def _engine(entry: ModelEntry) -> Engine:
+    """ONNX Runtime where the weights for it are here, else PyTorch."""
+    from pipeline.estimation.registry import is_installed
+
+    return "mmpose" if "litert" not in entry.engines and not is_installed(entry, "onnx") else "onnx"
 
 
 def _version(package: str) -> str | None:
@@ -120,24 +240,16 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _entries() -> list[Any]:
+def _entries() -> list[ModelEntry]:
     from pipeline.estimation.registry import list_models
 
     return list(list_models())
 
 
-def _runnable() -> list[str]:
-    from pipeline.estimation.registry import create_estimator, is_installed
+def _installed() -> list[ModelEntry]:
+    from pipeline.estimation.registry import is_installed
 
-    names = []
-    for entry in _entries():
-        if entry.kind != "detector" and is_installed(entry):
-            try:
-                create_estimator(entry.name, None, None)
-            except EstimatorError:
-                continue
-            names.append(entry.name)
-    return names
+    return [entry for entry in _entries() if is_installed(entry)]
 
 
 def _free_gib() -> float:

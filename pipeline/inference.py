@@ -147,7 +147,7 @@ def infer(
         builder.finish(
             recording,
             parameters=asdict(options),
-            command=options.command(path.name),
+            command=options.command(name or path.name),
             seconds=round(time.monotonic() - started, 3),
             state="cancelled" if stopped else "complete",
             subject=options.subject,

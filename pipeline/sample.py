@@ -59,13 +59,17 @@ def find_sample_run(store: RunStore) -> Run | None:
     return None
 
 
-def ensure_sample_run(store: RunStore, progress: Callable[[Progress], None] | None = None) -> Run:
-    """The sample's run; made when the store has none."""
+def ensure_sample_run(
+    store: RunStore,
+    progress: Callable[[Progress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Run:
+    """The sample's run; made when the store has no complete one."""
     found = find_sample_run(store)
     if found is not None:
         return found
     options = InferenceOptions(tags=(SAMPLE_TAG,))
-    return infer(sample_clip(), store, options, name=SAMPLE_NAME, progress=progress)
+    return infer(sample_clip(), store, options, name=SAMPLE_NAME, progress=progress, cancelled=cancelled)
 
 
 def make_sample_run(store: RunStore, say: Callable[[str], None]) -> Run:

@@ -129,7 +129,10 @@ def _add_person(figure: go.Figure, person: PoseSequence, frame: int, threshold: 
         return
     color = "rgb({}, {}, {})".format(*person_color(person.person))
     x, y = _bone_lines(person.skeleton, xy_px, shown)
-    for line_color, width in (("black", 7 if selected else 4), (color, 5 if selected else 2.5)):
+    share = float(np.ptp(xy_px[shown, 1])) / max(person.image_size[1], 1)
+    scale = float(np.clip(2 * share, 0.5, 1.0))  # thin lines on people far away
+    inner = (5 if selected else 2.5) * scale
+    for line_color, width in (("black", inner + 2 * scale), (color, inner)):
         figure.add_scatter(x=x, y=y, mode="lines", line={"color": line_color, "width": width}, hoverinfo="skip")
     joints = np.flatnonzero(shown)
     names = [words(person.skeleton.joints[joint]) for joint in joints]
@@ -140,7 +143,7 @@ def _add_person(figure: go.Figure, person: PoseSequence, frame: int, threshold: 
         marker={
             "color": score[joints],
             "coloraxis": "coloraxis",
-            "size": 9 if selected else 7,
+            "size": (9 if selected else 7) * scale,
             "line": {"color": "black", "width": 1},
         },
         selected={"marker": {"opacity": 1}},
@@ -252,10 +255,30 @@ def _cube(person: PoseSequence) -> tuple[Array, float]:
 
 
 def curves_figure(
-    person: PoseSequence, joints: Sequence[str], quantity: str, *, moment_s: float | None, height: int
+    person: PoseSequence,
+    joints: Sequence[str],
+    quantity: str,
+    *,
+    moment_s: float | None,
+    height: int,
+    raw: PoseSequence | None = None,
 ) -> go.Figure:
-    """One quantity of some joints over time, gaps where it is unknown, with the moment marked."""
+    """One quantity of some joints over time, gaps where it is unknown, with the moment marked.
+
+    Args:
+        raw: the same person before filtering, drawn as points behind the lines.
+    """
     figure = go.Figure()
+    for number, joint in enumerate(joints if raw is not None else ()):
+        assert raw is not None
+        figure.add_scatter(
+            x=raw.time_s,
+            y=values(raw, joint, quantity),
+            name=f"{words(joint)}, raw",
+            mode="markers",
+            marker={"color": _LINE_COLORS[number % len(_LINE_COLORS)], "size": 4, "opacity": 0.45},
+            hovertemplate="%{y:.3~g}",
+        )
     markers = len(person) < 3
     for number, joint in enumerate(joints):
         figure.add_scatter(

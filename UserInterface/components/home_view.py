@@ -41,7 +41,7 @@ def show() -> None:
         "follows each person through the clip, and estimates the points in metres. "
         "All of it runs on this machine; no clip leaves it."
     )
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Try the sample", type="primary", icon=":material/play_arrow:", key="try-sample"):
             _open_sample()
         st.page_link(session.INFERENCE_PAGE, label="Use a clip of my own", icon=":material/upload:")
@@ -120,9 +120,9 @@ def _open_sample() -> None:
     if run is not None:
         st.switch_page(session.INFERENCE_PAGE, query_params={"run": run.id})
     if session.current_job() is None:
-        st.session_state["job"] = Job("the sample clip", _make_sample, can_stop=False)
+        st.session_state["job"] = Job("the sample clip", _make_sample)
     st.switch_page(session.INFERENCE_PAGE)
 
 
-def _make_sample(progress: Callable[[Progress], None], _cancelled: Callable[[], bool]) -> Run:
-    return ensure_sample_run(session.store(), progress)
+def _make_sample(progress: Callable[[Progress], None], cancelled: Callable[[], bool]) -> Run:
+    return ensure_sample_run(session.store(), progress, cancelled)

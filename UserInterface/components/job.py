@@ -20,12 +20,10 @@ class Job:
     Args:
         name: what is worked on, for people.
         work: ``work(progress, cancelled)`` makes the run, tells how far it is and asks whether to stop.
-        can_stop: False for work that never asks.
     """
 
-    def __init__(self, name: str, work: Work, *, can_stop: bool = True) -> None:
+    def __init__(self, name: str, work: Work) -> None:
         self.name = name
-        self.can_stop = can_stop
         self.progress: Progress | None = None
         self.run: Run | None = None
         self.error = ""

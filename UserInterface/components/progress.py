@@ -20,14 +20,13 @@ def progress_panel(job: Job) -> None:
     with st.container(border=True):
         st.markdown(f"**Working on {plain(job.name)}**")
         st.progress(share, text="Stopping, and keeping what is done ..." if job.cancelling else text)
-        if job.can_stop:
-            st.button(
-                "Stop and keep what is done",
-                icon=":material/stop_circle:",
-                on_click=job.cancel,
-                disabled=job.cancelling,
-                key="cancel",
-            )
+        st.button(
+            "Stop and keep what is done",
+            icon=":material/stop_circle:",
+            on_click=job.cancel,
+            disabled=job.cancelling,
+            key="cancel",
+        )
         st.caption("You may leave this page: the work goes on, and the run will be in Outputs.")
 
 

@@ -6,11 +6,13 @@ import math
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pipeline.drawing import DEFAULT_THRESHOLD
 from pipeline.media import MediaError
 from pipeline.poses import PoseSequence, Recording
 from pipeline.runs import Manifest, Run
+from pipeline.signal import clean
 from UserInterface.components import figures
 from UserInterface.components.files import download_buttons
 from UserInterface.components.player import tie
@@ -114,7 +116,11 @@ def _explore(run: Run, recording: Recording, key: str) -> None:
     clip = len(recording) > 1
     if clip and person is not None:
         _curves(recording, person, key, _frame(recording, key))
-    threshold = _choose_moment(recording, key) if clip else _choose_threshold(key)
+    places = st.columns([9, 4, 5], vertical_alignment="bottom") if clip else [st.container()]
+    if clip:
+        _choose_moment(recording, key, places)
+    with places[-1]:
+        threshold = _choose_threshold(key) if person is not None else DEFAULT_THRESHOLD
     frame = _frame(recording, key)
     left, right = st.columns([3, 2], gap="medium") if person is not None else (st.container(), None)
     with left:
@@ -137,7 +143,9 @@ def _choose_person(recording: Recording, key: str) -> PoseSequence | None:
     chosen = st.selectbox(
         "Person (or click somebody in the picture below)",
         ids,
-        format_func=lambda n: f"Person {n}, seen in {seen[n]} of {len(recording)} frames",
+        format_func=lambda n: (
+            f"Person {n}" + (f", seen in {seen[n]} of {len(recording)} frames" if len(recording) > 1 else "")
+        ),
         key=f"{key}-person",
     )
     return recording.person(chosen)
@@ -162,11 +170,19 @@ def _curves(recording: Recording, person: PoseSequence, key: str, frame: int) ->
             key=f"{key}-quantity",
             width=220,
         )
+        filtered = st.toggle(
+            "Filtered",
+            key=f"{key}-filtered",
+            help="Left and right repaired, slips removed, short gaps filled, smoothed (Butterworth, 6 Hz, no delay); "
+            "the raw points stay visible and the stored poses stay as they are.",
+        )
     if not joints:
         st.caption("Choose a joint to see its curve.")
         return
     moment_s = float(recording.time_s[frame])
-    chart = figures.curves_figure(person, joints, quantity, moment_s=moment_s, height=CURVE_HEIGHT)
+    smooth = clean(person) if filtered else person
+    raw = person if filtered else None
+    chart = figures.curves_figure(smooth, joints, quantity, moment_s=moment_s, height=CURVE_HEIGHT, raw=raw)
     with st.container(key=f"{key}-curve"):
         st.plotly_chart(chart, key=f"{key}-chart", config={"displayModeBar": False})
     tie(
@@ -203,8 +219,7 @@ def _step(recording: Recording, key: str, frames: int) -> None:
     _go_to(recording, key, float(recording.time_s[frame]))
 
 
-def _choose_moment(recording: Recording, key: str) -> float:
-    columns = st.columns([9, 2, 2, 5], vertical_alignment="bottom")
+def _choose_moment(recording: Recording, key: str, columns: list[DeltaGenerator]) -> None:
     with columns[0]:
         st.slider(
             "Moment (s)",
@@ -216,21 +231,16 @@ def _choose_moment(recording: Recording, key: str) -> float:
             on_change=_go_to,
             args=(recording, key, None),
         )
-    for column, frames, icon, text in (
-        (columns[1], -1, ":material/skip_previous:", "Back"),
-        (columns[2], 1, ":material/skip_next:", "Next"),
-    ):
-        column.button(
-            text,
-            icon=icon,
-            help="by one frame",
-            key=f"{key}-{text.lower()}",
-            on_click=_step,
-            args=(recording, key, frames),
-            width="stretch",
-        )
-    with columns[3]:
-        return _choose_threshold(key)
+    with columns[1], st.container(horizontal=True):
+        for frames, icon, text in ((-1, ":material/skip_previous:", "Back"), (1, ":material/skip_next:", "Next")):
+            st.button(
+                text,
+                icon=icon,
+                help="by one frame",
+                key=f"{key}-{text.lower()}",
+                on_click=_step,
+                args=(recording, key, frames),
+            )
 
 
 def _first_moment(recording: Recording) -> float:

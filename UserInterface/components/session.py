@@ -55,37 +55,46 @@ def current_job() -> Job | None:
 
 
 @dataclass
-class Upload:
-    """A file that the user sent, under a name of ours. ``name`` is theirs and only ever shown."""
+class Source:
+    """A file to find poses in. An upload lies under a name of ours; ``name`` is theirs and only ever shown."""
 
     file_id: str
     name: str
     path: Path
     info: MediaInfo | None = None
+    picture: bytes = b""
     error: str = ""
 
+    def write(self, content: BinaryIO) -> None:
+        """Put the content at ``path``, unless it is there. Raises OSError."""
+        if not self.path.is_file():
+            content.seek(0)
+            with self.path.open("wb") as file:
+                shutil.copyfileobj(content, file, 1 << 20)
 
-def receive(file_id: str, name: str, content: BinaryIO) -> Upload:
+
+def receive(file_id: str, name: str, content: BinaryIO) -> Source:
     """Put an uploaded file into this session's folder (once) and look what it is.
 
-    The name is random, the ending as well: what a file is, its content says. The folder goes with the session.
+    The name is random: what a file is, its content says. The file goes when its run is made, when another file comes,
+    and with the session.
     """
     upload = st.session_state.get("upload")
-    if isinstance(upload, Upload) and upload.file_id == file_id and upload.path.is_file():
-        return upload
-    if isinstance(upload, Upload):
+    if isinstance(upload, Source):
+        if upload.file_id == file_id:
+            return upload
         upload.path.unlink(missing_ok=True)
-    path = Path(_folder().name) / f"{secrets.token_hex(8)}{_ending(name)}"
-    upload = Upload(file_id, name, path)
+    upload = Source(file_id, name, Path(_folder().name) / f"{secrets.token_hex(8)}{_ending(name)}")
     try:
-        with path.open("wb") as file:
-            content.seek(0)
-            shutil.copyfileobj(content, file, 1 << 20)
-        upload.info = probe(path)
+        upload.write(content)
+        upload.info = probe(upload.path)
+        upload.picture = picture_of(upload.path, 0.0)
     except MediaError as error:
-        upload.error = str(error).replace(path.name, plain(name))
+        upload.error = str(error).replace(upload.path.name, plain(name))
     except OSError as error:
         upload.error = f"The upload could not be stored ({error.strerror or error}); free some disk space."
+    if upload.error:
+        upload.path.unlink(missing_ok=True)
     st.session_state["upload"] = upload
     return upload
 

@@ -14,7 +14,6 @@ if "home" not in st.session_state:  # a browser that comes straight here after a
 
 from pipeline.inference import InferenceOptions, Progress, infer
 from pipeline.media import MediaError, probe
-from pipeline.poses import MediaInfo
 from pipeline.runs import Run
 from pipeline.sample import SAMPLE_NAME, sample_clip
 from UserInterface.components import session
@@ -67,42 +66,50 @@ def _collect() -> None:
 def _settings(*, busy: bool) -> None:
     left, right = st.columns([2, 3], gap="large")
     with left:
-        path, name, info = _choose_source(busy)
+        source = _choose_source(busy)
     with right:
         try:
-            options = choose_options(info, all_tags(session.store()), disabled=busy)
+            options = choose_options(source.info if source else None, all_tags(session.store()), disabled=busy)
         except ValueError as error:
             st.error(str(error), icon=":material/error:")
             return
-    if info is not None and path is not None:
+    if source is not None:
         st.button(
             "Find the poses",
             type="primary",
             icon=":material/play_arrow:",
             disabled=busy,
             on_click=_start,
-            args=(path, name, options),
+            args=(source, options),
             key="start",
         )
         with st.expander("The same on the command line", icon=":material/terminal:"):
-            st.code(options.command(name), language="bash", wrap_lines=True)
+            st.code(options.command(source.name), language="bash", wrap_lines=True)
     else:
         st.button("Find the poses", icon=":material/play_arrow:", disabled=True, key="start-nothing")
         st.caption("Choose a file or the sample first.")
 
 
-def _start(path: Path, name: str, options: InferenceOptions) -> None:
+def _start(source: session.Source, options: InferenceOptions) -> None:
     """Begin, unless something runs already (a double click)."""
     if session.current_job() is not None:
         return
+    uploaded = st.session_state.get("upload") is source
+    try:
+        if uploaded:
+            source.write(st.session_state["file"])  # an earlier run of it has taken it away
+    except OSError as error:
+        st.session_state["job_error"] = f"The upload could not be stored ({error.strerror}); free some disk space."
+        return
     st.session_state.pop("inference_run", None)
     st.query_params.clear()
-    st.session_state["job"] = Job(name, partial(_infer, path, name, options))
+    st.session_state["job"] = Job(source.name, partial(_infer, source.path, source.name, uploaded, options))
 
 
 def _infer(
     path: Path,
     name: str,
+    uploaded: bool,
     options: InferenceOptions,
     progress: Callable[[Progress], None],
     cancelled: Callable[[], bool],
@@ -111,28 +118,32 @@ def _infer(
         return infer(path, session.store(), options, name=name, progress=progress, cancelled=cancelled)
     except MediaError as error:
         raise MediaError(str(error).replace(path.name, plain(name))) from error
+    finally:
+        if uploaded:
+            path.unlink(missing_ok=True)  # the run keeps its own copy
 
 
-def _choose_source(busy: bool) -> tuple[Path | None, str, MediaInfo | None]:
+def _choose_source(busy: bool) -> session.Source | None:
     kind = st.segmented_control("Source", (UPLOAD, SAMPLE), default=UPLOAD, key="source", disabled=busy, required=True)
     try:
-        path, name, info = _sample() if kind == SAMPLE else _uploaded(busy)
-        if path is not None and info is not None and not busy:
-            st.image(session.picture_of(path, 0.0), width=240)
-            st.caption(source_line(info, name))
+        source = _sample() if kind == SAMPLE else _uploaded(busy)
     except (ValueError, OSError) as error:
         st.error(str(error), icon=":material/error:")
-        return None, "", None
-    return path, name, info
+        return None
+    if source is None or source.info is None:
+        return None
+    st.image(source.picture, width=240)
+    st.caption(source_line(source.info, source.name))
+    return source
 
 
-def _sample() -> tuple[Path, str, MediaInfo]:
+def _sample() -> session.Source:
     with st.spinner("Rendering the sample clip (once) ..."):
         path = sample_clip()
-    return path, SAMPLE_NAME, probe(path)
+    return session.Source("", SAMPLE_NAME, path, probe(path), session.picture_of(path, 0.0))
 
 
-def _uploaded(busy: bool) -> tuple[Path | None, str, MediaInfo | None]:
+def _uploaded(busy: bool) -> session.Source | None:
     file = st.file_uploader(
         "A picture or a clip",
         type=list(UPLOAD_TYPES),
@@ -142,11 +153,11 @@ def _uploaded(busy: bool) -> tuple[Path | None, str, MediaInfo | None]:
     )
     if file is None:
         st.caption("The file stays on this machine. Above 2 GB, use the command line: no upload needed.")
-        return None, "", None
+        return None
     upload = session.receive(file.file_id, file.name, file)
     if upload.error:
         raise MediaError(upload.error)
-    return upload.path, upload.name, upload.info
+    return upload
 
 
 main()

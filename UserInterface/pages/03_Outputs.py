@@ -52,7 +52,9 @@ def _all() -> None:
     page = 1
     if pages > 1:
         page = int(st.number_input(f"Page (1 to {pages})", 1, pages, 1, key=f"page-{text}-{order}", width=160))
-    st.caption(f"{len(chosen)} of {len(found)} runs in {plain(str(session.store().folder), 200)}")
+    st.caption(
+        f"{len(chosen)} of {len(found)} runs", help=f"They lie in {plain(str(session.store().folder), 300)}", width=200
+    )
     shown = chosen[(page - 1) * PER_PAGE : page * PER_PAGE]
     for row in range(0, len(shown), COLUMNS):
         for column, entry in zip(st.columns(COLUMNS), shown[row : row + COLUMNS], strict=False):

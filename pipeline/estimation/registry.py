@@ -317,14 +317,14 @@ def create_estimator(
     Args:
         model: name of the key-point model; None for the preselected one.
         detector: name of the detector; None for the one that goes with ``model``.
-        parameters: how people are found and followed.
+        parameters: how people are found and followed; see ``suited`` for what a reliable detector does without.
         engine: what runs RTMDet and RTMPose: "onnx" (default) or "mmpose". BlazePose always runs in LiteRT.
         threads: for each network; None for as many as pay.
 
     Raises:
         EstimatorError: a name is unknown, or the weights are not on this machine (the message says how to get them).
     """
-    from pipeline.estimation.topdown import TopDownEstimator
+    from pipeline.estimation.topdown import WORKING_POINTS, TopDownEstimator
 
     if engine not in ENGINES:
         raise EstimatorError(f"There is no engine {engine!r}; choose one of: {', '.join(ENGINES)}.")
@@ -332,10 +332,24 @@ def create_estimator(
     model = model or preferred_model
     pair = entry(model).kind == "pair"
     detector = detector or (model if pair else preferred_detector)
+    parameters = suited(parameters or WORKING_POINTS["balanced"], detector)
     points = create_keypoint_model(model, engine=engine, threads=threads)
     if pair and detector == model != "blazepose":  # one network that looks once for both
         return TopDownEstimator(cast(Detector, points), points, parameters)
     return TopDownEstimator(create_detector(detector, engine=engine, threads=threads), points, parameters)
+
+
+def suited(parameters: FollowParameters, detector: str) -> FollowParameters:
+    """The parameters as far as ``detector`` needs them.
+
+    BlazePose's detector misses small people and finds ghosts; the mirrored look, the tiles and the second look make up
+    for it. Any other detector needs none of them, but the tiles where all are looked at at once (thorough), for people
+    too small for its input.
+    """
+    if detector == "blazepose":
+        return parameters
+    tiles = 1 if parameters.tiles_in_turn else parameters.tiles
+    return replace(parameters, second_look=False, mirror=False, tiles=tiles, tiles_in_turn=False)
 
 
 def add_model(model: ModelEntry) -> ModelEntry:

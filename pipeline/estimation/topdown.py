@@ -7,7 +7,8 @@ the detector could see, and it is what keeps ids in place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 
@@ -27,6 +28,7 @@ from pipeline.estimation.tracking import (
 from pipeline.poses import Array, ModelInfo
 
 CLOSE_UP = 1.5  # how far around a lost person's place to look, in body sizes
+LONGEST_WAIT_S = 2.0  # between two looks for newcomers, however slow the machine is
 MIN_PICTURE_PX = 16
 SAME_BODY = 0.6  # key-point similarity above which two poses in one frame are one person
 
@@ -48,6 +50,8 @@ class FollowParameters:
     trust_for_s: somebody lost for no longer than this comes back without a second look.
     forget_after_s: how long somebody out of sight keeps their id.
     follow_for_s: the longest gap between two frames over which a region is still followed.
+    target_fps: frames a second to keep; where this machine is too slow for it, the detector looks less often (at most
+        ``LONGEST_WAIT_S`` apart). For live use only: what is found then depends on the machine's clock. None: never.
     """
 
     max_people: int = 8
@@ -63,6 +67,11 @@ class FollowParameters:
     trust_for_s: float = 1.0
     forget_after_s: float = 3.0
     follow_for_s: float = 0.35
+    target_fps: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.target_fps is not None and not self.target_fps > 0:
+            raise ValueError(f"target_fps must be more than 0 frames a second, got {self.target_fps}; or give None.")
 
 
 WORKING_POINTS: dict[str, FollowParameters] = {
@@ -72,12 +81,54 @@ WORKING_POINTS: dict[str, FollowParameters] = {
 }
 
 
+@dataclass
+class Pace:
+    """What this machine manages, as running averages in seconds; NaN before the first.
+
+    Attributes:
+        interval_s: from a frame to the next when nobody is searched for: what following takes, or the camera's rate.
+        search_s: what a frame takes in which somebody is searched for.
+    """
+
+    interval_s: float = float("nan")
+    search_s: float = float("nan")
+
+    def wait_s(self, wished_s: float, target_fps: float) -> float:
+        """Seconds between two searches, at least ``wished_s``, that leave ``target_fps`` frames a second.
+
+        In w seconds there are one frame with a search and ``(w - search_s) / interval_s`` without: that makes
+        ``w * target_fps`` frames when ``w = (search_s - interval_s) / (1 - target_fps * interval_s)``.
+        """
+        extra_s, spare = self.search_s - self.interval_s, 1 - target_fps * self.interval_s
+        if np.isnan(self.search_s) or extra_s <= 0:
+            return wished_s
+        if np.isnan(self.interval_s):
+            return max(wished_s, 2 * self.search_s)  # long enough for a frame without a search
+        return max(wished_s, min(extra_s / spare, LONGEST_WAIT_S) if spare > 0 else LONGEST_WAIT_S)
+
+
+def _running(average: float, value: float, weight: float = 0.2) -> float:
+    return value if np.isnan(average) else (1 - weight) * average + weight * value
+
+
 class TopDownEstimator(Estimator):
     """Follows people with any detector and any key-point model."""
 
     def __init__(
-        self, detector: Detector, keypoint_model: KeypointModel, parameters: FollowParameters | None = None
+        self,
+        detector: Detector,
+        keypoint_model: KeypointModel,
+        parameters: FollowParameters | None = None,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        """
+        Args:
+            detector, keypoint_model: the networks.
+            parameters: how people are found and followed; None for the balanced working point.
+            clock: seconds; read only when the parameters ask for a frame rate.
+        """
+        self._clock = clock
         self.detector = detector
         self.keypoint_model = keypoint_model
         self.parameters = parameters or WORKING_POINTS["balanced"]
@@ -106,6 +157,8 @@ class TopDownEstimator(Estimator):
         self._turn = -1
         self._detected_s = -np.inf
         self._time_s = -np.inf
+        self._pace = Pace()
+        self._last_started_s: float | None = None  # None after a search, which says nothing about the ordinary pace
 
     def update(self, image: Image, time_s: float) -> tuple[PersonPose, ...]:
         """The people in the next frame (see ``Estimator.update``)."""
@@ -115,17 +168,36 @@ class TopDownEstimator(Estimator):
                 "pass frames in order, or call reset() before a new clip."
             )
         before = len(self._tracks)
+        started_s = self._clock() if self.parameters.target_fps else 0.0
         self._follow(image, time_s)
+        searching = self._must_search(before, time_s)
+        if searching:
+            self._search(image, time_s)
+        if self.parameters.target_fps:
+            self._measure(started_s, searching)
+        self._lost = [track for track in self._lost if time_s - track.time_s <= self.parameters.forget_after_s]
+        self._time_s = time_s
+        return tuple(track.pose.named(track.person) for track in sorted(self._tracks, key=lambda t: t.person))
+
+    def _measure(self, started_s: float, searched: bool) -> None:
+        """How long this frame took, and how long ago the last one began."""
+        if searched:
+            self._pace.search_s = _running(self._pace.search_s, self._clock() - started_s)
+        if self._last_started_s is not None:
+            self._pace.interval_s = _running(self._pace.interval_s, started_s - self._last_started_s)
+        self._last_started_s = None if searched else started_s
+
+    def _must_search(self, before: int, time_s: float) -> bool:
+        """At once when somebody was lost, else when it is time again; never when nobody more is wanted."""
         parameters = self.parameters
         everybody_here = self._tracks and not self._lost
         wait_s = parameters.detect_every_s if everybody_here else parameters.search_every_s
-        if len(self._tracks) < parameters.max_people and (
-            len(self._tracks) < before or time_s - self._detected_s >= wait_s - 1e-6
-        ):
-            self._search(image, time_s)
-        self._lost = [track for track in self._lost if time_s - track.time_s <= parameters.forget_after_s]
-        self._time_s = time_s
-        return tuple(track.pose.named(track.person) for track in sorted(self._tracks, key=lambda t: t.person))
+        if parameters.target_fps:
+            wait_s = self._pace.wait_s(wait_s, parameters.target_fps)
+        lost_somebody = len(self._tracks) < before
+        return len(self._tracks) < parameters.max_people and (
+            lost_somebody or time_s - self._detected_s >= wait_s - 1e-6
+        )
 
     def _follow(self, image: Image, time_s: float) -> None:
         """Everybody known, in the region their last pose predicts."""

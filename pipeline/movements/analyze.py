@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -42,6 +43,7 @@ MOVEMENTS: Mapping[str, Movement] = MappingProxyType(
 
 AUTO = "auto"
 UNKNOWN = "unknown"
+_AS_GIVEN = "as given"  # movement and repetitions are the caller's
 _PAUSE_FROM = 0.92  # of the way to the turning point: beyond it the movement counts as held
 
 
@@ -111,10 +113,10 @@ def measure(source: Recording | PoseSequence, movement: str = AUTO, person: int 
     if movement != AUTO:
         movement_named(movement)
     people = _people(source, person)
-    candidates = [(_cleaned(one), one) for one in people if one.frames_seen > 1]
+    candidates = [(clean(one), one) for one in people if one.frames_seen > 1]
     if not candidates:
         return _nothing(movement, people)
-    best: tuple[float, PoseSequence, tuple[Repetition, ...], Guess] | None = None
+    best: tuple[tuple[int, float], PoseSequence, tuple[Repetition, ...], Guess] | None = None
     for cleaned, raw in candidates:
         repetitions = tuple(find_repetitions(raw).repetitions)
         guess = recognize(cleaned, repetitions)
@@ -125,6 +127,22 @@ def measure(source: Recording | PoseSequence, movement: str = AUTO, person: int 
     _, cleaned, repetitions, guess = best
     name = guess.movement if movement == AUTO else movement
     return _measured(movement_named(name), cleaned, repetitions, movement, guess)
+
+
+def measure_repetitions(
+    sequence: PoseSequence, movement: str, repetitions: Sequence[Repetition], *, cleaned: bool = False
+) -> Measurements:
+    """The same for repetitions that are already known (from a file, or corrected by hand).
+
+    Args:
+        cleaned: the sequence went through ``signal.clean`` already.
+
+    Raises:
+        MovementError: no such movement.
+    """
+    definition = movement_named(movement)
+    clear = sequence if cleaned else clean(sequence)
+    return _measured(definition, clear, repetitions, _AS_GIVEN, Guess(movement, 1.0, "given"))
 
 
 def _people(source: Recording | PoseSequence, person: int | None) -> Sequence[PoseSequence]:
@@ -138,10 +156,6 @@ def _people(source: Recording | PoseSequence, person: int | None) -> Sequence[Po
     return chosen
 
 
-def _cleaned(sequence: PoseSequence) -> PoseSequence:
-    return clean(sequence)
-
-
 def _only_in_space(sequence: PoseSequence) -> bool:
     return sequence.xyz_m is not None and not np.isfinite(sequence.xy_px).any()
 
@@ -152,7 +166,7 @@ def _movement_size(
     """How much somebody moves in the way asked for: people who do it come first, then the larger movement."""
     if not repetitions:
         return (0, 0.0)
-    asked = movement == AUTO and guess.movement != UNKNOWN or guess.movement == movement
+    asked = guess.movement != UNKNOWN if movement == AUTO else guess.movement == movement
     definition = movement_named(guess.movement if movement == AUTO else movement)
     sizes = []
     view = camera_view(sequence)
@@ -167,14 +181,86 @@ def _movement_size(
     return (1 + asked, float(np.sum(sizes)))
 
 
+def in_phase(movement: Movement, sequence: PoseSequence, repetitions: Sequence[Repetition]) -> tuple[Repetition, ...]:
+    """The repetitions from rest to rest of this movement.
+
+    The counter knows no movement: a set that begins at the lowest point may come from lowest to lowest point. Then the
+    movement's own effort is larger where a repetition begins and ends than where it turns, and the repetitions are cut
+    anew, around each of these points, to where the effort is back within a tenth of its range; what does not get
+    there within the clip, or in one and a half times the usual time, is cut off.
+    """
+    whole = [repetition for repetition in repetitions if repetition.complete]
+    if not whole:
+        return tuple(repetitions)
+    time_s = sequence.time_s
+    everything = replace(whole[0], start_s=float(time_s[0]), end_s=float(time_s[-1]))
+    window = Window(sequence, camera_view(sequence), everything, space=_only_in_space(sequence))
+    try:
+        effort = movement.effort(window)
+    except Unmeasurable:
+        return tuple(repetitions)
+    known = np.isfinite(effort)
+    if known.sum() < 3:
+        return tuple(repetitions)
+
+    def at(moments: Sequence[float]) -> Array:
+        return np.interp(moments, time_s[known], effort[known])
+
+    turns = at([repetition.turn_s for repetition in whole])
+    ends = (at([r.start_s for r in whole]) + at([r.end_s for r in whole])) / 2
+    if np.median(turns - ends) >= 0:
+        return tuple(repetitions)
+    usual_s = float(np.median([repetition.duration_s for repetition in whole]))
+    rest = float(np.median(turns))
+    found = []
+    for first, last in _furthest_points(repetitions, usual_s):
+        inside = np.flatnonzero(known & (time_s >= first - 0.2 * usual_s) & (time_s <= last + 0.2 * usual_s))
+        if not len(inside):
+            continue
+        top = int(inside[np.argmax(effort[inside])])
+        back = rest + 0.1 * (effort[top] - rest)
+        start, start_seen = _reach(time_s, effort, top, -1, back, 1.5 * usual_s)
+        end, end_seen = _reach(time_s, effort, top, 1, back, 1.5 * usual_s)
+        near = min(whole, key=lambda repetition: abs(repetition.turn_s - time_s[top]))
+        found.append(
+            replace(near, start_s=float(time_s[start]), turn_s=float(time_s[top]), end_s=float(time_s[end]),
+                    complete=start_seen and end_seen)
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _furthest_points(repetitions: Sequence[Repetition], usual_s: float) -> list[tuple[float, float]]:
+    """Where repetitions meet, (end of one, start of the next), and the ends that meet no other."""
+    points: list[tuple[float, float]] = []
+    for repetition in repetitions:
+        if points and repetition.start_s - points[-1][1] < 0.5 * usual_s:
+            points[-1] = (points[-1][0], repetition.start_s)
+        else:
+            points.append((repetition.start_s, repetition.start_s))
+        points.append((repetition.end_s, repetition.end_s))
+    return points
+
+
+def _reach(time_s: Array, effort: Array, start: int, step: int, level: float, limit_s: float) -> tuple[int, bool]:
+    """The first frame from ``start`` on, forwards or backwards, at or below ``level``; and whether there is one."""
+    frame = start
+    while 0 <= frame + step < len(time_s) and abs(time_s[frame + step] - time_s[start]) <= limit_s:
+        frame += step
+        if effort[frame] <= level:
+            return frame, True
+    return frame, False
+
+
 def _measured(
     movement: Movement, sequence: PoseSequence, repetitions: Sequence[Repetition], asked: str, guess: Guess
 ) -> Measurements:
     space = _only_in_space(sequence)
     view = camera_view(sequence)
     label, confidence = view.main()
+    if asked != _AS_GIVEN:
+        repetitions = in_phase(movement, sequence, repetitions)
     measured = tuple(
-        _measure_repetition(movement, Window(sequence, view, repetition, space=space), repetition)
+        _measure_repetition(movement, _turned(movement, Window(sequence, view, repetition, space=space)))
         for repetition in repetitions
     )
     given = asked != AUTO
@@ -196,7 +282,8 @@ def _measured(
     )
 
 
-def _measure_repetition(movement: Movement, window: Window, repetition: Repetition) -> MeasuredRepetition:
+def _measure_repetition(movement: Movement, window: Window) -> MeasuredRepetition:
+    repetition = window.repetition
     window.phases = _phases(movement, window)
     readings: list[Reading] = []
     for metric in movement.metrics:
@@ -205,6 +292,30 @@ def _measure_repetition(movement: Movement, window: Window, repetition: Repetiti
         repetition.start_s, repetition.turn_s, repetition.end_s, repetition.complete, repetition.confidence,
         window.view, window.yaw_deg, window.phases, tuple(readings),
     )  # fmt: skip
+
+
+def _turned(movement: Movement, window: Window) -> Window:
+    """The window with its turning point where this movement has gone furthest.
+
+    The repetitions were found on whatever curve showed them best; its extreme may lie beside the movement's own.
+    """
+    try:
+        effort = movement.effort(window)
+    except Unmeasurable:
+        return window
+    known = np.isfinite(effort)
+    if known.sum() < 3 or not window.repetition.complete:
+        return window
+    rest, top = float(np.nanmin(effort)), float(np.nanmax(effort))
+    held = known & (effort >= top - 0.05 * (top - rest))
+    first = last = int(np.nanargmax(effort))
+    while first > 0 and held[first - 1]:
+        first -= 1
+    while last < len(held) - 1 and held[last + 1]:
+        last += 1
+    if first == 0 or last == len(held) - 1:
+        return window  # it is furthest at an end: this is not the movement, or it is cut off
+    return window.turning_at(float(window.time_s[first] + window.time_s[last]) / 2)
 
 
 def _readings(metric: Metric, window: Window) -> list[Reading]:
@@ -223,7 +334,7 @@ def _readings(metric: Metric, window: Window) -> list[Reading]:
         elif not estimate.error <= metric.max_error:
             unit = f" {metric.unit}" if metric.unit and metric.unit != "°" else metric.unit
             refused = f"the key points or the view are too unsure (± {estimate.error:.2g}{unit})"
-            readings.append(Reading(metric.name, side, *values[:0], joints=joints, refused=refused))
+            readings.append(Reading(metric.name, side, joints=joints, refused=refused))
         else:
             readings.append(Reading(metric.name, side, *values))
     if all(reading.refused for reading in readings):

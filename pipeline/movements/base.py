@@ -249,7 +249,8 @@ class MovementReport:
 
     Attributes:
         repetitions: judged, in time order; refusals: what could not be measured.
-        summary: sentences in plain words.
+        summary: sentences in plain words; consistency: how alike the complete repetitions are (seconds, percent,
+            degrees), empty for fewer than three.
         parameters, preset: the thresholds used ("custom" when they are no preset's).
         curves: names to (T,) values at ``time_s``.
     """
@@ -264,6 +265,7 @@ class MovementReport:
     repetitions: tuple[RepetitionReport, ...]
     refusals: tuple[Refusal, ...]
     summary: tuple[str, ...]
+    consistency: Mapping[str, float]
     has_rules: bool
     preset: str
     parameters: Mapping[str, Any]
@@ -297,6 +299,7 @@ class MovementReport:
                 "repetitions": [asdict(repetition) for repetition in self.repetitions],
                 "refusals": [asdict(refusal) for refusal in self.refusals],
                 "summary": self.summary,
+                "consistency": self.consistency,
                 "has_rules": self.has_rules,
                 "preset": self.preset,
                 "parameters": self.parameters,

@@ -13,6 +13,8 @@ from pipeline.poses import Array
 
 SHOULDERS = ("left_shoulder", "right_shoulder")
 HIPS = ("left_hip", "right_hip")
+IMPLAUSIBLE_TILT_DEG = 30.0  # shoulders or hips that tilt more than this were not really seen
+PERSPECTIVE_DEG = 8.0  # from an angle, leaning forwards brings one end of a line nearer to the camera, and tilts it
 Pick = Literal["median", "highest", "lowest"]
 SideMeasure = Callable[[Window, Side], tuple[Estimate, tuple[str, ...]]]
 
@@ -83,6 +85,8 @@ def lean_at_turn(window: Window) -> Measured:
     """Trunk lean at the turning point."""
     value, error = trunk_lean(window)
     joints = SHOULDERS + HIPS
+    if window.view == "side":
+        window.whole("sagittal", SHOULDERS, HIPS, window.bottom)
     return {"both": (window.at(value, error, joints, window.bottom), joints)}
 
 
@@ -125,11 +129,14 @@ def change_of_line(window: Window, names: tuple[str, str], frames: Pick = "media
     length = np.maximum(np.linalg.norm(vector, axis=1), 1e-6)
     columns = [window.skeleton.index(name) for name in names]
     noise = np.degrees(np.sqrt((plane.error[:, columns] ** 2).sum(axis=1)) / length)
+    noise = np.hypot(noise, PERSPECTIVE_DEG * plane.cotangent)
     start = tilt[window.rest]
     if not np.isfinite(start).any():
         raise Unmeasurable("the beginning of the repetition was not seen")
     joints = (right, left)
     found = window.at(tilt - np.nanmedian(start), noise, joints, window.bottom, frames)
+    if abs(found.value) > IMPLAUSIBLE_TILT_DEG:
+        raise Unmeasurable("the key points don't fit a body seen from the front")
     return {"both": (Estimate(abs(found.value), found.error, found.time_s, found.clarity), joints)}
 
 

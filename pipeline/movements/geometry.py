@@ -8,14 +8,15 @@ capture) show both planes at once, from ``xyz_m``. Lengths are shares of the tru
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.kinematics import CameraView, point_error
+from pipeline.kinematics import CameraView, UncertaintyParameters, point_error
 from pipeline.poses import Array, PoseSequence
 from pipeline.repetitions import Repetition
 from pipeline.skeletons import other_side
@@ -24,10 +25,14 @@ Side = Literal["left", "right"]
 SIDES: tuple[Side, Side] = ("left", "right")
 PlaneName = Literal["sagittal", "frontal"]
 
+MARGIN_S = 0.25  # what somebody looks like at rest is seen just before and after the repetition
+MEASURED_IN_SPACE = UncertaintyParameters(depth_factor=1.0)  # several cameras or a depth camera: nothing is guessed
 YAW_ERROR_DEG = 12.0  # of the camera view (ViewParameters.yaw_error_deg)
 SPREAD_DEG = 12.0  # limbs leave the sagittal plane by about this: feet turned out, knees apart
 NEAR_SIDE_DEG = 55.0  # turned further than this, the body hides the far side
-BORDER_SHARE = 0.01  # a point this close to the border of the picture may lie outside it
+BORDER_SHARE = 0.015  # a point this close to the border of the picture may lie outside it
+GUESSED = 0.35  # a joint with a lower mean score was not really seen
+SHORTEST = 0.6  # a segment that looks shorter than this share of its usual length was not really seen
 
 
 class Unmeasurable(ValueError):
@@ -76,13 +81,14 @@ class Plane:
 
 
 class Window:
-    """The frames of one repetition (``start_s`` to ``end_s``), with what the movement's metrics ask for.
+    """The frames of one repetition and a moment before and after it (``MARGIN_S``), with what the movement's metrics ask for.
 
     Built from the cleaned sequence. Methods raise ``Unmeasurable`` in words where the view or the points don't allow.
     """
 
     def __init__(self, sequence: PoseSequence, view: CameraView, repetition: Repetition, *, space: bool) -> None:
-        inside = (sequence.time_s >= repetition.start_s - 1e-9) & (sequence.time_s <= repetition.end_s + 1e-9)
+        first, last = repetition.start_s - MARGIN_S, repetition.end_s + MARGIN_S
+        inside = (sequence.time_s >= first - 1e-9) & (sequence.time_s <= last + 1e-9)
         self.sequence = sequence.select(inside)
         self.time_s = self.sequence.time_s
         self.skeleton = sequence.skeleton
@@ -99,20 +105,29 @@ class Window:
     def __len__(self) -> int:
         return len(self.time_s)
 
+    def turning_at(self, turn_s: float) -> Self:
+        """The same frames with another turning point."""
+        other = copy.copy(self)
+        for name in ("bottom",):
+            other.__dict__.pop(name, None)
+        other.repetition = replace(self.repetition, turn_s=turn_s)
+        other.turn = int(np.argmin(np.abs(self.time_s - turn_s)))
+        return other
+
     # Which frames
 
     @cached_property
     def bottom(self) -> NDArray[np.bool_]:
         """(T,) the frames within 0.1 s of the turning point (at least three)."""
         distance = np.abs(self.time_s - self.repetition.turn_s)
-        return np.asarray(distance <= max(0.1, float(np.sort(distance)[: 3][-1]) if len(distance) else 0.1))
+        return np.asarray(distance <= max(0.1, float(np.sort(distance)[:3][-1]) if len(distance) else 0.1))
 
     @cached_property
     def rest(self) -> NDArray[np.bool_]:
-        """(T,) the first and the last tenth of the repetition: where it begins and ends."""
+        """(T,) up to the first and from the last twentieth of the repetition: where it begins and ends."""
         duration = self.repetition.end_s - self.repetition.start_s
         since = self.time_s - self.repetition.start_s
-        return np.asarray((since <= 0.1 * duration) | (since >= 0.9 * duration))
+        return np.asarray((since <= 0.05 * duration) | (since >= 0.95 * duration))
 
     # What is seen
 
@@ -166,20 +181,41 @@ class Window:
             seen = np.isfinite(points).all(axis=1)
             if seen.mean() < 0.5 if len(seen) else True:
                 raise Unmeasurable(f"the {words} was not seen")
-            width, height = self.sequence.image_size
-            if not self.space and width and height:
-                margin = BORDER_SHARE * max(width, height)
-                x, y = points[seen].T
-                outside = (x < margin) | (x > width - margin) | (y < margin) | (y > height - margin)
-                if outside.mean() > 0.3:
-                    raise Unmeasurable(f"the {words} is outside the picture")
+            if not self.space:
+                self.inside_picture(name, chosen)
             score = self.sequence.score[chosen, place]
             known = score[np.isfinite(score)]
             mean = float(known.mean()) if len(known) else 0.5
-            if mean < 0.35:
+            if mean < GUESSED:
                 raise Unmeasurable(f"the {words} is hidden")
             scores.append(mean)
         return float(np.mean(scores)) if scores else 0.5
+
+    def inside_picture(self, name: str, frames: NDArray[np.bool_]) -> None:
+        """Raises Unmeasurable when the border of the picture cuts the joint off."""
+        width, height = self.sequence.image_size
+        points = self.sequence.xy_px[frames, self.skeleton.index(self.joint(name))]
+        points = points[np.isfinite(points).all(axis=1)]
+        if not (width and height and len(points)):
+            return
+        margin = BORDER_SHARE * max(width, height)
+        x, y = points.T
+        outside = (x < margin) | (x > width - margin) | (y < margin) | (y > height - margin)
+        if outside.mean() > 0.2:
+            raise Unmeasurable(f"the {name.replace('_', ' ')} is outside the picture")
+
+    def whole(
+        self, plane: PlaneName, first: tuple[str, ...], second: tuple[str, ...], frames: NDArray[np.bool_]
+    ) -> None:
+        """Raises Unmeasurable when a segment in its own plane is much shorter there than in the rest of the time.
+
+        Bones don't shrink: then the model has guessed, whatever score it gives.
+        """
+        length = np.linalg.norm(self.track(plane, *first) - self.track(plane, *second), axis=1)
+        known = np.isfinite(length)
+        if known[frames].any() and np.nanmedian(length[frames]) < SHORTEST * np.nanpercentile(length[known], 80):
+            words = " to ".join(names[0].replace("_", " ") for names in (first, second))
+            raise Unmeasurable(f"the key points from {words} don't fit a body there")
 
     # Planes
 
@@ -228,8 +264,24 @@ class Window:
             needed = "the side" if name == "sagittal" else "the front"
             seen = {"front": "the front", "back": "behind", "side": "the side"}.get(self.view, "an angle")
             return f"it needs a view from {needed}; this repetition was filmed from {seen}"
+        if name == "frontal" and self.view == "oblique" and (reason := self._hidden_leg()):
+            return reason
         points = self._raw() * (np.sign(share) / abs(share), 1.0) / self.trunk
         return Plane(name, points, point_error(self.sequence) / self.trunk, 1 / abs(share))
+
+    def _hidden_leg(self) -> str:
+        """A reason when one knee is much less sure than the other: then the body hides it, as from the side."""
+        if "left_knee" not in self.skeleton or not len(self):
+            return ""
+        scores = [
+            np.nan_to_num(np.nanmean(self.sequence.score[:, self.skeleton.index(f"{side}_knee")]), nan=0.5)
+            if np.isfinite(self.sequence.score[:, self.skeleton.index(f"{side}_knee")]).any()
+            else 0.5
+            for side in SIDES
+        ]
+        if min(scores) < GUESSED and max(scores) > 0.5:
+            return "one leg hides the other, so this is a view from the side"
+        return ""
 
     def _plane_in_space(self, name: PlaneName) -> Plane | str:
         points = self._raw()
@@ -240,7 +292,7 @@ class Window:
             return "the hips were not seen"
         axis = across if name == "frontal" else np.cross(across, (0.0, 1.0, 0.0))
         plane = np.stack([points @ axis, points[..., 1]], axis=-1) / self.trunk
-        return Plane(name, plane, point_error(self.sequence, space=True) / self.trunk, 1.0)
+        return Plane(name, plane, point_error(self.sequence, MEASURED_IN_SPACE, space=True) / self.trunk, 1.0)
 
     def track(self, plane: PlaneName, *names: str) -> Array:
         """(T, 2) a joint, or the middle of several, in a plane; raises Unmeasurable when it was not seen."""
@@ -259,7 +311,10 @@ class Window:
     def height_error(self, *names: str) -> Array:
         """(T,) standard error of a difference of heights of these joints, in trunk lengths."""
         columns = [self.skeleton.index(self.joint(name)) for name in names]
-        return np.asarray(np.sqrt((point_error(self.sequence, space=self.space)[:, columns] ** 2).sum(1)) / self.trunk)
+        return np.asarray(
+            np.sqrt((point_error(self.sequence, MEASURED_IN_SPACE, space=self.space)[:, columns] ** 2).sum(1))
+            / self.trunk
+        )
 
     def full_length(self, first: str, second: str) -> float:
         """The longest that a segment looks (95th percentile), left or right, in trunk lengths."""
@@ -274,6 +329,15 @@ class Window:
         if not np.nanmax(longest) > 0:
             raise Unmeasurable(f"the {first.replace('_', ' ')} was not seen")
         return float(np.nanmax(longest))
+
+    def level(self, first: str, second: str, outwards: int) -> tuple[Array, Array]:
+        """(T,) forwards and outwards (``outwards`` 1 for the left, -1 for the right) from one joint to another.
+
+        Only poses with both planes (from space) have it.
+        """
+        forwards = (self.track("sagittal", second) - self.track("sagittal", first))[:, 0]
+        aside = (self.track("frontal", second) - self.track("frontal", first))[:, 0]
+        return forwards, outwards * aside
 
     # Angles with errors
 

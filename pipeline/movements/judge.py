@@ -46,6 +46,7 @@ def judge_with(movement: Movement, measurements: Measurements, parameters: RuleP
         repetitions=repetitions,
         refusals=refusals,
         summary=(*_summary(movement, repetitions, refusals), *measurements.notes),
+        consistency=consistency(repetitions),
         has_rules=bool(movement.rules),
         preset=preset,
         parameters=asdict(parameters),
@@ -58,20 +59,20 @@ def _judged(
     movement: Movement, person: int, number: int, repetition: MeasuredRepetition, parameters: RuleParameters
 ) -> RepetitionReport:
     remarks: tuple[Remark, ...] = ()
-    judged = 0
+    judged: set[str] = set()
     if repetition.complete:
         for rule in movement.rules:
             readings = [r for r in repetition.readings if r.metric == rule.metric and not r.refused]
             readings = [r for r in readings if (r.side == "both") == (rule.judged == "both")]
-            judged += bool(readings)
+            judged |= {rule.fault} if readings else set()
             remarks += _remark(rule, movement.metric(rule.metric), readings, parameters)
         remarks = _one_a_fault(remarks)
     if not repetition.complete:
         verdict = "cut off"
-    elif not judged:
-        verdict = "not judged"
-    else:
-        verdict = "faults" if remarks else "good"
+    elif remarks:
+        verdict = "faults"
+    else:  # without the first of its rules, the depth, nobody can call a repetition good
+        verdict = "good" if movement.rules and movement.rules[0].fault in judged else "not judged"
     return RepetitionReport(
         number, person, repetition.start_s, repetition.turn_s, repetition.end_s, repetition.complete,
         repetition.confidence, repetition.view, verdict, repetition.phases, repetition.readings, remarks,
@@ -178,21 +179,26 @@ def _summary(
     judged = [repetition for repetition in complete if repetition.verdict != "not judged"]
     if judged and not faults:
         lines.append("No fault was found in what this view shows.")
-    lines += _consistency(complete)
+    lines += _in_words(consistency(repetitions))
     missing = sorted({refusal.label for refusal in refusals if len(refusal.repetitions) == len(repetitions)})
     if missing:
         lines.append(f"Not judged from this clip: {', '.join(missing)}.")
     return tuple(lines)
 
 
-def _consistency(complete: list[RepetitionReport]) -> list[str]:
-    """How alike the repetitions of the set are: duration, and depth where there is one."""
+def consistency(repetitions: Iterable[RepetitionReport]) -> dict[str, float]:
+    """How alike the complete repetitions are: duration, its variation, and the spread of the depth where it is known.
+
+    ``duration_variation_percent`` is the coefficient of variation; ``depth_deviation_deg`` the standard deviation.
+    """
+    complete = [repetition for repetition in repetitions if repetition.complete]
     if len(complete) < 3:
-        return []
+        return {}
     durations = np.array([repetition.end_s - repetition.start_s for repetition in complete])
-    spread = 100 * float(durations.std(ddof=1) / durations.mean())
-    words = "even" if spread < 10 else "somewhat uneven" if spread < 20 else "uneven"
-    lines = [f"Tempo: {durations.mean():.1f} s a repetition, {words} (varies by {spread:.0f} %)."]
+    found = {
+        "duration_s": float(durations.mean()),
+        "duration_variation_percent": 100 * float(durations.std(ddof=1) / durations.mean()),
+    }
     depths = [
         reading.value
         for repetition in complete
@@ -200,7 +206,18 @@ def _consistency(complete: list[RepetitionReport]) -> list[str]:
         if reading.metric == "thigh_deg" and reading.side == "both" and not reading.refused
     ]
     if len(depths) >= 3:
-        lines.append(f"Depth varies by {np.std(depths, ddof=1):.0f}° over the set (standard deviation of the thigh).")
+        found["depth_deviation_deg"] = float(np.std(depths, ddof=1))
+    return found
+
+
+def _in_words(alike: dict[str, float]) -> list[str]:
+    if not alike:
+        return []
+    spread = alike["duration_variation_percent"]
+    words = "even" if spread < 10 else "somewhat uneven" if spread < 20 else "uneven"
+    lines = [f"Tempo: {alike['duration_s']:.1f} s a repetition, {words} (varies by {spread:.0f} %)."]
+    if "depth_deviation_deg" in alike:
+        lines.append(f"The depth varies by {alike['depth_deviation_deg']:.0f}° (standard deviation of the thigh).")
     return lines
 
 

@@ -27,7 +27,13 @@ from pipeline.movements.geometry import SIDES, SPREAD_DEG, Estimate, Side, Unmea
 from pipeline.poses import Array
 
 FOOT_LENGTH = 0.40  # heel to toes in trunk lengths (median of BlazePose's points, ViewParameters.foot_length)
-_FORESHORTENED_DEG = 5.0  # error of an angle from a shortened length: lengths vary by about 3 % and the body leans
+FOOT_BIAS_DEG = (
+    4.0  # the models' heels and toes move by this when only the shin leans (clips with heels down: -4 to 11)
+)
+MOST_TURNED_DEG = 35.0  # turned further, thigh and foot of one side point across the camera's view
+STAGGERED = 0.1  # trunk lengths by which one foot or knee may be in front of the other
+HIPS_BACK = 0.4  # trunk lengths by which the hips go back in a squat; an oblique view shows it as a shift to the side
+_FORESHORTENED_DEG = 8.0  # an angle from a shortened length is off by up to 10 degrees by perspective (actor)
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ class SquatParameters(RuleParameters):
     asymmetry_deg: one thigh is lower than the other.
     """
 
-    thigh_deg: float = 25.0
+    thigh_deg: float = 30.0
     knee_deg: float = 90.0
     knee_inward_deg: float = 8.0
     knee_valgus_deg: float = 10.0
@@ -57,7 +63,7 @@ class SquatParameters(RuleParameters):
     lean_deg: float = 55.0
     lean_over_shin_deg: float = 40.0
     shoulder_ahead: float = 0.75
-    heel_rise_deg: float = 12.0
+    heel_rise_deg: float = 15.0
     shoulder_tilt_deg: float = 6.0
     hip_shift: float = 0.10
     asymmetry_deg: float = 12.0
@@ -66,14 +72,14 @@ class SquatParameters(RuleParameters):
 PRESETS = MappingProxyType(
     {
         "beginner": SquatParameters(
-            thigh_deg=35.0, knee_deg=100.0, knee_inward_deg=14.0, knee_valgus_deg=13.0, knee_separation=0.7,
-            lean_deg=62.0, lean_over_shin_deg=47.0, shoulder_ahead=0.9, heel_rise_deg=16.0, shoulder_tilt_deg=8.0,
+            thigh_deg=38.0, knee_deg=100.0, knee_inward_deg=14.0, knee_valgus_deg=13.0, knee_separation=0.7,
+            lean_deg=62.0, lean_over_shin_deg=47.0, shoulder_ahead=0.9, heel_rise_deg=20.0, shoulder_tilt_deg=8.0,
             hip_shift=0.14, asymmetry_deg=16.0,
         ),
         "standard": SquatParameters(),
         "strict": SquatParameters(
-            thigh_deg=12.0, knee_deg=85.0, knee_inward_deg=5.0, knee_valgus_deg=8.0, knee_separation=1.0,
-            lean_deg=48.0, lean_over_shin_deg=30.0, shoulder_ahead=0.6, heel_rise_deg=9.0, shoulder_tilt_deg=4.0,
+            thigh_deg=15.0, knee_deg=85.0, knee_inward_deg=5.0, knee_valgus_deg=8.0, knee_separation=1.0,
+            lean_deg=48.0, lean_over_shin_deg=30.0, shoulder_ahead=0.6, heel_rise_deg=11.0, shoulder_tilt_deg=4.0,
             hip_shift=0.07, asymmetry_deg=8.0,
         ),
     }
@@ -99,6 +105,8 @@ def thigh(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
     hip, knee, _ = leg(window, side)
     joints = (hip, knee)
     if window.space or window.sees_sagittal(0.77):
+        if window.view == "side":
+            window.whole("sagittal", (hip,), (knee,), window.bottom)
         value, error = window.inclination("sagittal", (knee,), (hip,))
         return window.at(90 - np.abs(value), error, joints, window.bottom), joints
     window.clarity(joints, window.bottom)
@@ -114,6 +122,9 @@ def thigh(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
 def knee(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
     """Inner angle of the knee at the lowest point."""
     joints = leg(window, side)
+    if window.view == "side":
+        window.whole("sagittal", joints[:1], joints[1:2], window.bottom)
+        window.whole("sagittal", joints[1:2], joints[2:], window.bottom)
     value, error = window.bend("sagittal", *joints)
     return window.at(value, error, joints, window.bottom), joints
 
@@ -132,32 +143,27 @@ def knee_inward(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
     joints = (hip, knee_joint, heel, toe)
     outwards = 1 if side == "left" else -1
     frontal = window.plane("frontal")
+    drop = window.heights(hip) - window.heights(knee_joint)
     if window.space:
-        sagittal = {name: window.track("sagittal", name)[:, 0] for name in joints}
-        lateral = {name: outwards * window.track("frontal", name)[:, 0] for name in joints}
-        aside, ahead = lateral[knee_joint] - lateral[hip], sagittal[knee_joint] - sagittal[hip]
-        drop = window.heights(hip) - window.heights(knee_joint)
-        direction = np.degrees(np.arctan2(aside, ahead))
-        foot = np.degrees(np.arctan2(lateral[toe] - lateral[heel], sagittal[toe] - sagittal[heel]))
-        inclination = np.degrees(np.arctan2(np.hypot(aside, ahead), drop))
+        ahead, aside = window.level(hip, knee_joint, outwards)
         length = np.sqrt(aside**2 + ahead**2 + drop**2)
+        foot = np.degrees(np.arctan2(*window.level(heel, toe, outwards)[::-1]))
     else:
-        if frontal.cotangent > 1 / np.tan(np.radians(60)):
-            raise Unmeasurable("it needs a view from the front")
-        vector = window.track("frontal", knee_joint) - window.track("frontal", hip)
-        aside, drop = outwards * vector[:, 0], -vector[:, 1]
+        if frontal.cotangent > np.tan(np.radians(MOST_TURNED_DEG)):
+            raise Unmeasurable("it needs a view from the front; this one is too oblique")
+        # In the camera's own axes: the turn of the person moves thigh and foot alike, and falls out of the difference.
+        aside = outwards * (window.track("frontal", knee_joint) - window.track("frontal", hip))[:, 0] / frontal.stretch
         length = np.full(len(window), window.full_length(hip, knee_joint))
         ahead = np.sqrt(np.maximum(length**2 - aside**2 - drop**2, 0.0))
-        direction = np.degrees(np.arctan2(aside, ahead))
-        inclination = np.degrees(np.arccos(np.clip(drop / length, -1, 1)))
-        width = outwards * (window.track("frontal", toe) - window.track("frontal", heel))[:, 0]
+        width = outwards * (window.track("frontal", toe) - window.track("frontal", heel))[:, 0] / frontal.stretch
         foot = np.degrees(np.arcsin(np.clip(width / FOOT_LENGTH, -1, 1)))
+    direction = np.degrees(np.arctan2(aside, ahead))
+    inclination = np.degrees(np.arccos(np.clip(drop / length, -1, 1)))
     moving = (inclination >= 30) & (inclination <= 65)
     if moving.sum() < 3:
         raise Unmeasurable("the thigh is hardly seen on its way down and up")
     noise = np.degrees(np.sqrt(2) * np.nanmedian(frontal.error) / (length * np.sin(np.radians(45))))
-    spread = SPREAD_DEG * frontal.cotangent
-    return window.at(foot - direction, np.hypot(noise, spread), joints, moving), joints
+    return window.at(foot - direction, np.hypot(noise, SPREAD_DEG * frontal.cotangent), joints, moving), joints
 
 
 def knee_valgus(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
@@ -175,7 +181,16 @@ def knee_valgus(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
     if moving.sum() < 3:
         raise Unmeasurable("the thigh is hardly seen on its way down and up")
     value = outwards * (upper - lower)
+    feet_seen(window, side)
     return window.at(value, np.hypot(upper_error, lower_error), joints, moving), joints
+
+
+def feet_seen(window: Window, *sides: Side) -> None:
+    """Raises Unmeasurable when the picture cuts the foot off: then the ankle above it is a guess, too."""
+    for side in sides:
+        for name in (f"{side}_foot_index", f"{side}_big_toe"):
+            if name in window.skeleton and not window.space:
+                window.inside_picture(name, window.bottom)
 
 
 def knee_separation(window: Window) -> Measured:
@@ -190,8 +205,10 @@ def knee_separation(window: Window) -> Measured:
     joints = knees + ankles
     if not np.isfinite(stance).any():
         raise Unmeasurable("the feet are too close together")
+    feet_seen(window, *SIDES)
     ratio = apart / stance
-    error = np.sqrt(2) * np.nanmedian(frontal.error) * frontal.stretch / stance * np.hypot(1, ratio)
+    noise = np.sqrt(2) * np.nanmedian(frontal.error) * frontal.stretch / stance * np.hypot(1, ratio)
+    error = np.hypot(noise, STAGGERED * frontal.cotangent / stance)
     return {"both": (window.at(ratio, error, joints, bent, "lowest"), joints)}
 
 
@@ -226,6 +243,9 @@ def heel_rise(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
     heel, toe = window.joint(f"{side}_heel"), window.toe(side)
     joints = (heel, toe)
     sagittal = window.plane("sagittal")
+    if window.view == "side":
+        window.whole("sagittal", (f"{side}_knee",), (window.ankle(side),), window.bottom)
+        window.whole("sagittal", (heel,), (toe,), window.bottom)
     vector = window.track("sagittal", heel) - window.track("sagittal", toe)
     pitch = np.degrees(np.arctan2(vector[:, 1], np.maximum(-vector[:, 0], 1e-6)))
     length = np.maximum(np.nanmedian(np.linalg.norm(vector, axis=1)), 1e-6)
@@ -234,6 +254,7 @@ def heel_rise(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
         raise Unmeasurable("the feet were not seen while standing")
     columns = [window.skeleton.index(name) for name in joints]
     noise = np.degrees(np.sqrt((sagittal.error[:, columns] ** 2).sum(axis=1)) / length) / 2
+    noise = np.hypot(noise, FOOT_BIAS_DEG)
     return window.at(pitch - np.nanmedian(standing), noise, joints, window.bottom), joints
 
 
@@ -264,7 +285,8 @@ def hip_shift(window: Window) -> Measured:
     if not np.isfinite(standing).any():
         raise Unmeasurable("the beginning of the repetition was not seen")
     joints = HIPS + ankles
-    error = np.nanmedian(frontal.error) * frontal.stretch + 0.4 * np.radians(12) * frontal.cotangent
+    feet_seen(window, *SIDES)
+    error = np.hypot(np.nanmedian(frontal.error) * frontal.stretch, HIPS_BACK * frontal.cotangent)
     found = window.at(place - np.nanmedian(standing), error, joints, window.bottom)
     return {"both": (Estimate(abs(found.value), found.error, found.time_s, found.clarity), joints)}
 
@@ -274,7 +296,7 @@ METRICS = (
     Metric("knee_deg", "knee angle", "°", by_side(knee), 15.0),
     Metric("knee_inward_deg", "knees over the feet", "°", by_side(knee_inward), 12.0),
     Metric("knee_valgus_deg", "knee alignment (frontal-plane projection angle)", "°", by_side(knee_valgus), 12.0),
-    Metric("knee_separation_ratio", "knee-to-ankle separation", "", knee_separation, 0.3),
+    Metric("knee_separation_ratio", "knee-to-ankle separation", "", knee_separation, 0.4),
     Metric("lean_deg", "trunk lean", "°", lean_at_turn, 12.0),
     Metric("lean_over_shin_deg", "trunk lean against the shins", "°", lean_over_shin, 15.0),
     Metric("shoulder_ahead_trunks", "shoulders over the ankles", "trunk lengths", shoulder_ahead, 0.25),

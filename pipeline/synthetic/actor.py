@@ -17,13 +17,14 @@ from pipeline.media import VideoWriter, probe
 from pipeline.poses import SCHEMA_VERSION, Array, MediaInfo, ModelInfo, PoseSequence, Recording, check_schema
 from pipeline.skeletons import BLAZEPOSE_33
 from pipeline.synthetic.angles import body_angles_deg
+from pipeline.synthetic.body import Build
 from pipeline.synthetic.camera import VIEWS, Camera
 from pipeline.synthetic.disturbances import EXPOSURES, Spoiler, checked, frame_times
 from pipeline.synthetic.motions import MOTIONS, Actor, Truth, act, pose_sequence
 from pipeline.synthetic.props import objects_of
 from pipeline.synthetic.render import Scene, draw, looks, scene
 from pipeline.synthetic.stage import Picture
-from pipeline.synthetic.timeline import FallTimes, MotionError, Repetition
+from pipeline.synthetic.timeline import FallTimes, MotionError, Repetition, Tempo
 
 PIXEL_NOISE = 2.0
 
@@ -95,7 +96,7 @@ def default_camera(actors: tuple[Actor, ...], view: str, size: tuple[int, int]) 
     height_m, distance_m, pitch_deg = 1.05, 3.5, 1.0
     if "pull_up" in motions:
         height_m, distance_m, pitch_deg = 1.35, 4.1, 0.5
-    elif "walk" in motions:
+    elif motions & {"walk", "lunge"}:
         distance_m = 4.3
     elif "jumping_jack" in motions or "overhead_press" in motions:
         height_m, distance_m, pitch_deg = 1.10, 3.8, 0.0
@@ -180,9 +181,6 @@ def read_truth(path: Path) -> ClipTruth:
 
 def spec_from_json(values: Mapping[str, Any]) -> ActorSpec:
     """The inverse of ``dataclasses.asdict`` of a specification."""
-    from pipeline.synthetic.body import Build
-    from pipeline.synthetic.timeline import Tempo
-
     actors = tuple(
         Actor(**{
             **actor,
@@ -260,7 +258,7 @@ def clip_frames(spec: ActorSpec) -> Iterator[tuple[Picture, float]]:
     time_s = frame_times(spec.length_s, spec.fps, spec.disturbances.get("low_fps", 0.0))
     spoiler = Spoiler(time_s, camera.size, spec.disturbances, spec.seed)
     exposures = EXPOSURES if smear > 0 else 1
-    spread = np.linspace(-0.5, 0.5, exposures) * smear / spec.fps if exposures > 1 else np.zeros(1)
+    spread = ((np.arange(exposures) + 0.5) / exposures - 0.5) * smear / spec.fps
     room = _room(spec, (time_s[:, None] + spread).ravel(), camera)
     for number, matrix in enumerate(spoiler.matrices()):
         pictures = [draw(room, number * exposures + part) for part in range(exposures)]

@@ -102,6 +102,7 @@ _HEAD_CENTRE = (0.0, 0.114, 0.010)  # from the middle of the shoulders, in the h
 _HEEL = (0.0, -0.030, -0.030)  # from the ankle, in the foot's axes
 _TOE = (0.0, 0.002, 0.033)  # from the ball of the foot
 TOE_BEND_DEG = 65.0
+_SOFT_M = 0.003  # over which a limit sets in
 # Along the hand, towards the thumb's side.
 _HAND_POINTS = {"index": (0.056, 0.012), "pinky": (0.048, -0.018), "thumb": (0.030, 0.021)}
 
@@ -139,12 +140,16 @@ def reach(root: Array, target: Array, upper_m: float, lower_m: float, pole: Arra
         pole: (..., 3) the side to which the middle joint bends.
 
     Returns:
-        Unit directions of the upper and of the lower bone. A target out of reach is approached as far as possible.
+        Unit directions of the upper and of the lower bone. From 98.8 % of the limb's length on, the limb straightens
+        ever more slowly (soft IK), so that the middle joint never snaps; a target out of reach is approached.
     """
     line = target - root
     distance = np.linalg.norm(line, axis=-1, keepdims=True)
     along = unit(line)
-    distance = np.clip(distance, abs(upper_m - lower_m) + 1e-4, (upper_m + lower_m) * 0.99995)
+    whole = upper_m + lower_m
+    knee, room = 0.988 * whole, 0.010 * whole
+    distance = np.where(distance > knee, knee + room * (1 - np.exp(-(distance - knee) / room)), distance)
+    distance = np.maximum(distance, abs(upper_m - lower_m) + 1e-4)
     aside = unit(pole - (pole * along).sum(-1, keepdims=True) * along)
     cosine = np.clip((upper_m**2 + distance**2 - lower_m**2) / (2 * upper_m * distance), -1, 1)
     middle = upper_m * (cosine * along + np.sqrt(1 - cosine**2) * aside)
@@ -182,6 +187,7 @@ class Controls:
     ankle_m: Array = field(init=False)  # (T, 2, 3)
     foot_yaw_deg: Array = field(init=False)  # (T, 2) toes out
     foot_pitch_deg: Array = field(init=False)  # (T, 2) heel up
+    foot_roll_deg: Array = field(init=False)  # (T, 2) the foot's left side up
     foot_facing_deg: Array = field(init=False)  # (T, 2) the walking direction the toes are measured from
     knee_pole: Array = field(init=False)  # (T, 2, 3)
     arm_deg: Array = field(init=False)  # (T, 2, 2) elevation and azimuth of the upper arm
@@ -197,9 +203,9 @@ class Controls:
         self.ankle_m = _rows(count, 2, 3) + [0, build.ankle_height_m, 0]
         self.ankle_m[..., 0] += SIGNS * 0.065 * build.height_m
         self.pelvis_m = _rows(count, 3)
-        self.pelvis_m[:, 1] = build.ankle_height_m + 0.993 * build.leg_m
+        self.pelvis_m[:, 1] = build.ankle_height_m + 0.986 * build.leg_m
         self.foot_yaw_deg = _rows(count, 2) + 8.0
-        self.foot_pitch_deg, self.foot_facing_deg = _rows(count, 2), _rows(count, 2)
+        self.foot_pitch_deg, self.foot_roll_deg, self.foot_facing_deg = (_rows(count, 2) for _ in range(3))
         self.knee_pole = _rows(count, 2, 3) + [0, 0, 1.0]
         self.arm_deg = _rows(count, 2, 2) + [9.0, 75.0]
         self.forearm_deg = _rows(count, 2, 2) + [13.0, 35.0]
@@ -232,12 +238,15 @@ class Controls:
         aside = self.pelvis_rotation()[:, None, :, 0] * SIGNS[:, None]
         return self.pelvis_m[:, None] + aside * self.build.hip_half_m
 
-    def keep_feet(self, stretch: float = 0.998) -> None:
-        """Lower the pelvis where a planted foot would otherwise be out of reach."""
+    def keep_feet(self, stretch: float = 0.989) -> None:
+        """Lower the pelvis, smoothly, where a foot would otherwise be out of reach."""
         gap = self.hips_m() - self.ankle_m
         flat = np.hypot(gap[..., 0], gap[..., 2])
         limit = np.sqrt(np.maximum((stretch * self.build.leg_m) ** 2 - flat**2, 0))
-        self.pelvis_m[:, 1] -= np.maximum((gap[..., 1] - limit).max(axis=1), 0)
+        lowered = np.logaddexp.reduce(
+            np.concatenate([(gap[..., 1] - limit) / _SOFT_M, 0 * limit[:, :1]], axis=1), axis=1
+        )
+        self.pelvis_m[:, 1] -= _SOFT_M * lowered
 
     def raise_heels(self, degrees: Array) -> None:
         """Lift the heels about the balls of the feet, which stay where they are; ``degrees`` (T, 2)."""
@@ -245,6 +254,18 @@ class Controls:
         ball = self.ankle_m + apply(flat, self.build.ball_m)
         self.foot_pitch_deg = self.foot_pitch_deg + degrees
         self.ankle_m = ball - apply(self._foot_rotation(), self.build.ball_m)
+
+    def _hands(self, chest: Array, wrist: Array, fore: Array) -> tuple[Array, Array]:
+        """Direction of the hands and their thumbs' side: along the forearm, but flat where they meet the floor."""
+        height = self.build.height_m
+        steepest = np.clip((0.016 * height - wrist[..., 1]) / (_HAND_POINTS["index"][0] * height), -1, 0.9)
+        bent = np.maximum(fore[..., 1], steepest)
+        level = (fore + 0.3 * chest[:, None, :, 1]) * np.array([1.0, 0.0, 1.0])  # fingers point away from the body
+        flat = unit(level) * np.sqrt(1 - bent**2)[..., None] + bent[..., None] * np.array([0.0, 1.0, 0.0])
+        share = np.clip((bent - fore[..., 1]) / 0.3, 0, 1)[..., None]
+        hand = unit(fore + (flat - fore) * np.sqrt(share))
+        inward = -SIGNS[:, None] * np.cross(np.array([0.0, 1.0, 0.0]), hand)
+        return hand, unit(thumb_side(chest, hand) * (1 - share) + unit(inward) * share)
 
     def catch_with_hands(self) -> None:
         """Hands that would sink into the floor stay on it, and the elbows bend."""
@@ -256,7 +277,8 @@ class Controls:
         sunk = wrist[..., 1] < lowest
         caught = np.where(sunk[..., None], wrist * [1, 0, 1] + [0, lowest, 0], wrist)
         bend = elbow - (shoulders + wrist) / 2  # where the elbow is already, so that it does not jump
-        outward = chest[:, None, :, 0] * SIGNS[:, None] * 0.01 * self.build.height_m
+        depth = np.clip(lowest - wrist[..., 1:2], 0, None)
+        outward = chest[:, None, :, 0] * SIGNS[:, None] * np.minimum(0.5 * depth, 0.02)
         pole = np.einsum("tji,tsj->tsi", chest, bend + outward)
         self.elbow_pole = np.where(sunk[..., None], pole, self.elbow_pole)
         self.wrist_m = np.where(sunk[..., None], caught, self.wrist_m)
@@ -264,7 +286,7 @@ class Controls:
     def _foot_rotation(self, toe_bend_deg: Array | float = 0.0) -> Array:
         """(T, 2, 3, 3) of the foot, or of its toes, which stay level while the heel rises."""
         facing = self.foot_facing_deg + SIGNS * self.foot_yaw_deg
-        return rotation(facing, self.foot_pitch_deg - toe_bend_deg)
+        return rotation(facing, self.foot_pitch_deg - toe_bend_deg, self.foot_roll_deg)
 
     def joints_m(self) -> Array:
         """(T, 33, 3) BlazePose's joints in metres."""
@@ -289,9 +311,9 @@ class Controls:
         ball = ankle + apply(foot, build.ball_m)
         toes = self._foot_rotation(np.clip(self.foot_pitch_deg, 0, TOE_BEND_DEG))
         both("foot_index", ball + apply(toes, np.array(_TOE) * height))
-        thumb = thumb_side(chest, fore)
+        hand, thumb = self._hands(chest, wrist, fore)
         for name, (along, aside) in _HAND_POINTS.items():
-            both(name, wrist + (along * fore + aside * thumb) * height)
+            both(name, wrist + (along * hand + aside * thumb) * height)
         centre = self.shoulder_centre_m() + apply(head, np.array(_HEAD_CENTRE) * height)
         for name, offset in _HEAD_POINTS.items():
             points[name] = centre + apply(head, np.array(offset) * height)

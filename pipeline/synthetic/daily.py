@@ -21,19 +21,17 @@ def stand(controls: Controls, cue: Cue) -> None:
 
 def sit_down(controls: Controls, cue: Cue) -> None:
     """From standing on to a chair, the trunk leaning forward on the way, and up again."""
-    effort, build, height = cue.effort, controls.build, controls.build.height_m
+    effort, height = cue.effort, controls.build.height_m
     seat_y = CHAIR_HEIGHT_M + 0.062 * height
     controls.ankle_m[..., 0] = SIGNS * 0.075 * height
     start = controls.pelvis_m.copy()
-    down, back = smooth(effort / 1.0), smooth(effort / 0.85)
+    down, back = smooth(effort), smooth(effort / 0.85)
     controls.pelvis_m[:, 1] = blend(start[:, 1], seat_y, down)
     controls.pelvis_m[:, 2] = start[:, 2] + back * -0.235 * height
     lean = np.sin(np.pi * np.clip(effort, 0, 1)) ** 2 * 34 + 4 * effort
     controls.pitch_deg += lean
     controls.head_deg -= 0.6 * lean
-    set_arms(
-        controls, (blend(9, 30, effort), blend(75, 20, effort)), (blend(13, 82, effort), blend(35, -12, effort))
-    )
+    set_arms(controls, (blend(9, 30, effort), blend(75, 20, effort)), (blend(13, 82, effort), blend(35, -12, effort)))
 
 
 def pick_up(controls: Controls, cue: Cue) -> None:
@@ -87,7 +85,7 @@ def _hanging_wrists(controls: Controls) -> Array:
 
 def walk(controls: Controls, cue: Cue) -> None:
     """Steps straight ahead, the path centred on the person's place; each foot stays planted until its next step."""
-    steps, build, height = cue.repetitions, controls.build, controls.build.height_m
+    steps, height = cue.repetitions, controls.build.height_m
     length = STEP_SHARE * height
     # The foot of step k travels while STEP_S * k <= t < STEP_S * (k + 1); a last half step brings the feet together.
     plants = _foot_plants(steps, length)
@@ -99,7 +97,7 @@ def walk(controls: Controls, cue: Cue) -> None:
         lift = np.zeros(controls.frames)
         pitch = np.zeros(controls.frames)
         for number, (begin, target) in moves.items():
-            share = smooth((t - number) / 1.0)
+            share = smooth(t - number)
             z += (target - begin) * share
             lift += 0.045 * height * np.sin(np.pi * np.clip(t - number, 0, 1)) ** 2
             # toe-off before the swing, toes up at its end, flat soon after
@@ -124,7 +122,7 @@ def walk(controls: Controls, cue: Cue) -> None:
     controls.spine_yaw_deg -= 9 * swing
     controls.pitch_deg += 3 * moving
     arm = np.stack([-swing, swing], axis=1) * 22
-    controls.arm_deg[..., 0] = np.abs(arm) * 0 + arm + 4
+    controls.arm_deg[..., 0] = arm + 4
     controls.arm_deg[..., 1] = 12.0
     controls.forearm_deg[..., 0] = arm + 20
     controls.forearm_deg[..., 1] = 6.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ DISTURBANCES: dict[str, str] = {
     "low_fps": "frames are dropped, down to 10 a second",
 }
 LOWEST_FPS = 10.0
-EXPOSURES = 5  # pictures averaged for one motion-blurred frame
+EXPOSURES = 8  # pictures averaged for one motion-blurred frame
 
 
 class DisturbanceError(ValueError):
@@ -98,29 +99,30 @@ class Spoiler:
         if (covered := self.occluder_box()) is not None:
             picture = _with_occluder(picture, covered, self.seed)
         if self.strength("shake") > 0:
-            picture = cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+            picture = _bytes(cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101))
         if (amount := self.strength("blur")) > 0:
-            picture = cv2.GaussianBlur(picture, (0, 0), 0.2 + 0.0075 * amount * max(width, height))
+            picture = _bytes(cv2.GaussianBlur(picture, (0, 0), 0.2 + 0.0075 * amount * max(width, height)))
         if (amount := self.strength("dark")) > 0:
             level = np.arange(256) / 255
             table = np.clip(255 * (1 - 0.86 * amount) * level ** (1 + 0.5 * amount), 0, 255).astype(np.uint8)
-            picture = _grainy(cv2.LUT(picture, table), 7 * amount, rng)
+            picture = _grainy(_bytes(cv2.LUT(picture, table)), 7 * amount, rng)
         if (amount := self.strength("noise")) > 0:
             picture = _grainy(picture, 45 * amount, rng)
         if (amount := self.strength("low_resolution")) > 0:
             share = 1 / (1 + 7 * amount)
             few = (max(8, round(width * share)), max(8, round(height * share)))
             small = cv2.resize(picture, few, interpolation=cv2.INTER_AREA)
-            picture = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+            picture = _bytes(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR))
         return picture
 
 
+def _bytes(picture: Any) -> Picture:
+    return np.asarray(picture, dtype=np.uint8)
+
+
 def _grainy(picture: Picture, deviation: float, rng: np.random.Generator) -> Picture:
-    grain = np.empty(picture.shape, dtype=np.int16)
-    cv2.setRNGSeed(int(rng.integers(1 << 30)))
-    cv2.randn(grain, (0, 0, 0), (deviation, deviation, deviation))
-    noisy: Picture = cv2.add(picture, grain, dtype=cv2.CV_8U)
-    return noisy
+    grain = rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(deviation)
+    return _bytes(cv2.add(picture, grain.round().astype(np.int16), dtype=cv2.CV_8U))
 
 
 def _with_occluder(picture: Picture, covered: NDArray[np.int64], seed: int) -> Picture:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from pipeline.poses import Array
@@ -17,7 +19,7 @@ def blend(low: Array | float, high: Array | float, share: Array) -> Array:
     return mixed
 
 
-def set_arms(controls: Controls, upper: tuple[Array, Array | float], fore: tuple[Array, Array | float]) -> None:
+def set_arms(controls: Controls, upper: tuple[Any, Any], fore: tuple[Any, Any]) -> None:
     """Both arms by elevation and azimuth in degrees, each (T,) or (T, 2)."""
     for target, pair in ((controls.arm_deg, upper), (controls.forearm_deg, fore)):
         for column, value in enumerate(pair):
@@ -35,7 +37,7 @@ def bend_knees(controls: Controls, thigh_deg: Array, shank_deg: Array) -> None:
     """Put the pelvis over planted feet: thighs leaning back and shanks forward by these angles from the vertical."""
     build = controls.build
     aside = (controls.ankle_m[:, 0, 0] - controls.ankle_m[:, 1, 0]) / 2 - build.hip_half_m
-    lean = np.sqrt(np.clip(1 - (aside / build.leg_m) ** 2, 0.5, 1)) * 0.996  # the legs spread sideways
+    lean = np.sqrt(np.clip(1 - (aside / build.leg_m) ** 2, 0.5, 1)) * 0.988  # the legs spread sideways
     thigh, shank = np.radians(thigh_deg), np.radians(shank_deg)
     forward = build.shank_m * np.sin(shank) - build.thigh_m * np.sin(thigh)
     upward = build.shank_m * np.cos(shank) + build.thigh_m * np.cos(thigh)
@@ -51,12 +53,12 @@ def squat(controls: Controls, cue: Cue) -> None:
     # The heel goes up about the ball, so the ankle comes forward with it.
     controls.raise_heels((32.0 * cue.fault("heels_up") * effort)[:, None] * np.ones(2))
     lean = 36 * effort + 30 * cue.fault("forward_lean") * smooth(effort / 0.8)
-    shank = 30 * effort + 6 * cue.fault("heels_up") * effort
-    bend_knees(controls, 92 * effort**1.05, shank)
+    shank = 28 * effort + 6 * cue.fault("heels_up") * effort
+    bend_knees(controls, 89 * effort**1.05, shank)
     controls.pitch_deg += lean
     controls.spine_deg += 4 * effort
     controls.head_deg -= 0.7 * lean
-    knees_inward(controls, 58 * cue.fault("knees_in") * smooth(effort / 0.6))
+    knees_inward(controls, 34 * cue.fault("knees_in") * smooth(effort / 0.6))
     uneven = cue.fault("asymmetric") * effort
     controls.pelvis_m[:, 0] += 0.055 * build.height_m * uneven
     controls.roll_deg -= 5 * uneven
@@ -67,7 +69,7 @@ def squat(controls: Controls, cue: Cue) -> None:
 
 def lunge(controls: Controls, cue: Cue) -> None:
     """A step forward, down until the front thigh is level, and back; right and left lead in turn."""
-    effort, build, height = cue.effort, controls.build, controls.build.height_m
+    effort, height = cue.effort, controls.build.height_m
     leads = [r.side for r in cue.times.repetitions]
     front = np.array([0 if index >= 0 and leads[index] == "left" else 1 for index in cue.times.index], dtype=np.int64)
     step, down = smooth(effort / 0.5), smooth((effort - 0.30) / 0.75)
@@ -84,7 +86,7 @@ def lunge(controls: Controls, cue: Cue) -> None:
     controls.pitch_deg += 3 * step + (4 + 28 * cue.fault("forward_lean")) * down
     controls.head_deg -= 20 * cue.fault("forward_lean") * down
     inward = np.zeros((controls.frames, 2))
-    inward[rows, front] = 45 * cue.fault("knees_in") * down
+    inward[rows, front] = 28 * cue.fault("knees_in") * down
     outward = controls.foot_yaw_deg - inward
     controls.knee_pole = rotation(SIGNS * outward)[..., 2]
     set_arms(controls, (blend(9, 34, step), blend(75, 70, step)), (blend(13, 112, step), blend(35, -72, step)))
@@ -146,14 +148,14 @@ def push_up(controls: Controls, cue: Cue) -> None:
     controls.ankle_m[..., 1] = build.ankle_height_m
     controls.raise_heels(np.full((controls.frames, 2), toes_deg))
     ankle = controls.ankle_m.mean(axis=1)
-    body = 0.998 * build.leg_m + build.trunk_m
+    body = 0.990 * build.leg_m + build.trunk_m
     wrist_y, width = 0.028 * height, 0.135 * height
     high = np.sqrt((0.985 * build.arm_m) ** 2 - (width - build.shoulder_half_m) ** 2) + wrist_y
     shoulder_y = blend(high, 0.105 * height, effort)
     slope = np.arcsin((shoulder_y - ankle[:, 1]) / body)
     top_slope = np.arcsin((high - ankle[0, 1]) / body) if controls.frames else 0.0
     along = np.stack([0 * slope, np.sin(slope), np.cos(slope)], axis=1)
-    controls.pelvis_m = ankle + 0.998 * build.leg_m * along
+    controls.pelvis_m = ankle + 0.990 * build.leg_m * along
     controls.pelvis_m[:, 2] += 0.003 * np.sin(2 * np.pi * 0.2 * cue.times.time_s)
     controls.pitch_deg = 90 - np.degrees(slope)
     controls.spine_deg[:] = 0.0
@@ -172,7 +174,7 @@ def push_up(controls: Controls, cue: Cue) -> None:
 
 def _centre(controls: Controls) -> None:
     """Move a lying body so that it is centred on its place."""
-    shift = controls.pelvis_m[:1, 2].copy()
+    shift = float(controls.pelvis_m[0, 2]) if controls.frames else 0.0
     controls.pelvis_m[:, 2] -= shift
     controls.ankle_m[..., 2] -= shift
     controls.wrist_m[..., 2] -= shift

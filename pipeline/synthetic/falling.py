@@ -15,7 +15,7 @@ FALL_S = 0.95  # from losing balance to the trunk's impact; falls from standing 
 def _drop(time_s: Array, duration_s: float = FALL_S) -> Array:
     """(T,) 0 before, 1 after the fall, accelerating as a toppling body does, with a small settling bounce."""
     share = np.clip(time_s / duration_s, 0, 1)
-    fallen = 0.25 * share**2 + 0.75 * share**3.2
+    fallen = 0.40 * share**2 + 0.60 * share**2.8
     after = np.clip(time_s - duration_s, 0, None)
     bounce: Array = fallen - 0.025 * np.sin(np.clip(after / 0.22, 0, 1) * np.pi) * (time_s > duration_s)
     return bounce
@@ -25,11 +25,11 @@ def fall_forward(controls: Controls, cue: Cue) -> FallTimes:
     """Toppling over the toes on to the hands, knees and chest; ends face down."""
     build, height = controls.build, controls.build.height_m
     fallen = _drop(cue.since_s)
-    tilt = blend(0, 86, fallen)
+    tilt = blend(0, 88, fallen)
     controls.raise_heels(np.repeat(np.minimum(tilt * 0.95, 74)[:, None], 2, axis=1))
     ankle = controls.ankle_m.mean(axis=1)
     bent = 0.995 - 0.13 * np.sin(np.pi * np.clip(fallen, 0, 1)) ** 1.5
-    angle = np.radians(tilt)
+    angle = np.radians(blend(0, 94, fallen))  # the toes keep the ankles higher than the hips
     controls.pelvis_m[:, 1] = ankle[:, 1] + bent * build.leg_m * np.cos(angle)
     controls.pelvis_m[:, 2] = ankle[:, 2] + bent * build.leg_m * np.sin(angle)
     controls.pelvis_m[:, 1] = np.maximum(controls.pelvis_m[:, 1], 0.062 * height)
@@ -68,7 +68,7 @@ def fall_backward(controls: Controls, cue: Cue) -> FallTimes:
     controls.knee_pole[..., 0] = 0.18 * SIGNS
     arms = keyed(t, {0.0: 9.0, 0.5: 62.0, 0.9: 48.0, 1.5: 36.0})
     plane = keyed(t, {0.0: 75.0, 0.5: 52.0, 0.9: 120.0, 1.5: 92.0})
-    set_arms(controls, (arms, plane), (arms + keyed(t, {0.0: 4.0, 0.5: 22.0, 1.5: 6.0}), plane - 6))
+    set_arms(controls, (arms, plane), (arms + keyed(t, {0.0: 4.0, 0.5: 24.0, 1.5: 24.0}), plane - 6))
     _lie_arms(controls)
     _shift(controls, 0.40 * height)
     return FallTimes(0.0, FALL_S)
@@ -85,19 +85,22 @@ def fall_sideways(controls: Controls, cue: Cue) -> FallTimes:
     controls.pelvis_m[:, 1] = blend(start_y, 0.105 * height, fallen)
     controls.pelvis_m[:, 0] += sign * keyed(t, {0.0: 0.0, 0.5: 0.12, 1.0: 0.34, 1.5: 0.36}) * height
     controls.roll_deg -= sign * keyed(t, {0.0: 0.0, 0.5: 20.0, 1.0: 80.0, 1.25: 88.0})
-    controls.spine_roll_deg += sign * keyed(t, {0.0: 0.0, 0.6: 16.0, 1.0: 9.0, 1.5: 0.0})
+    controls.spine_roll_deg += sign * keyed(t, {0.0: 0.0, 0.6: 16.0, 1.0: 11.0})
     controls.spine_deg += keyed(t, {0.0: 0.0, 0.7: 12.0, 1.5: 14.0})
     controls.ankle_m[:, other, 0] += sign * keyed(t, {0.4: 0.0, 1.0: 0.06, 1.5: 0.07}) * height
-    controls.ankle_m[:, other, 1] += keyed(t, {0.4: 0.0, 1.0: 0.10, 1.5: 0.055}) * height
+    controls.ankle_m[:, other, 1] += keyed(t, {0.4: 0.0, 1.0: 0.08, 1.5: 0.040}) * height
     controls.ankle_m[:, other, 2] += keyed(t, {0.4: 0.0, 1.0: -0.10, 1.5: -0.11}) * height
     controls.ankle_m[:, side, 2] += keyed(t, {0.4: 0.0, 1.0: -0.02, 1.5: -0.03}) * height
-    controls.foot_pitch_deg += keyed(t, {0.3: 0.0, 1.0: 30.0, 1.5: 42.0})[:, None]
+    controls.ankle_m[:, side, 1] -= keyed(t, {0.4: 0.0, 1.0: 0.010}) * height
+    controls.foot_roll_deg -= sign * keyed(t, {0.3: 0.0, 1.0: 70.0, 1.3: 78.0})[:, None]
     out = smooth(cue.since_s / (0.7 * FALL_S))
     lift = np.stack([blend(9, 58, out)] * 2, axis=1)
     lift[:, side] = blend(9, 100, out)
     fore = lift + 12
     fore[:, other] = blend(13, 78, out)
-    set_arms(controls, (lift, blend(75, 40, out)), (fore, blend(35, 4, out)))
+    plane = np.stack([blend(75, 40, out)] * 2, axis=1)
+    plane[:, side] = blend(75, 4, out)
+    set_arms(controls, (lift, plane), (fore, blend(35, 4, out)))
     _shift(controls, 0.0, -sign * 0.30 * height)
     return FallTimes(0.0, FALL_S)
 
@@ -117,12 +120,12 @@ def lie_down(controls: Controls, cue: Cue) -> None:
     reach_m = 0.985 * build.leg_m - 0.30 * height
     controls.ankle_m[..., 2] += (stretch * reach_m)[:, None]
     controls.foot_pitch_deg -= 42 * stretch[:, None]
-    controls.ankle_m[..., 1] -= 0.006 * height * stretch[:, None]
+    controls.ankle_m[..., 1] += 0.011 * height * stretch[:, None]
     controls.knee_pole = np.zeros_like(controls.knee_pole) + [0, 0.7, 1.0]
     controls.knee_pole[..., 0] = 0.10 * SIGNS
     lift = keyed(t, {0.0: 9.0, 1.0: 48.0, 2.2: 40.0, 3.4: 34.0, 4.8: 20.0})
     plane = keyed(t, {0.0: 75.0, 1.0: 25.0, 1.7: 90.0, 2.4: 150.0, 3.4: 150.0, 4.8: 92.0})
-    set_arms(controls, (lift, plane), (lift + 3, plane - 4))
+    set_arms(controls, (lift, plane), (lift + 22, plane - 4))
     _lie_arms(controls)
     _shift(controls, 0.28 * height)
 

@@ -1,161 +1,19 @@
-"""From any 3D pose to a closed body surface: rings of flesh around whatever joints are there."""
+"""A closed body surface: rings of flesh and cloth around the joints of an anatomy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from pipeline.poses import Array, PoseSequence
-from pipeline.skeletons import KINECT_20
-from pipeline.synthetic.body import SIDES, apply, thumb_side, unit
+from pipeline.poses import Array
+from pipeline.synthetic.anatomy import Anatomy
+from pipeline.synthetic.body import SIDES, apply, unit
 
 SEGMENTS = 18  # corners of a ring
 MATERIALS = ("skin", "shirt", "legs", "shoe", "sole", "hair", "white", "iris", "lips", "brow")
-
-
-class FigureError(ValueError):
-    """A pose sequence that cannot be drawn in space."""
-
-
-@dataclass(frozen=True, eq=False)
-class Anatomy:
-    """The points and axes that flesh is put around.
-
-    Attributes:
-        points_m: {name: (T, 3)} in the world, NaN where unknown.
-        axes: {name: (T, 3, 3)} columns left, up, forward of "pelvis", "chest" and "head".
-        height_m: body height judged from the longest bones.
-    """
-
-    points_m: dict[str, Array]
-    axes: dict[str, Array]
-    height_m: float
-
-    def __len__(self) -> int:
-        return len(self.points_m["neck"])
-
-
-# From the middle between the ears in the head's axes, for skeletons without a face.
-_FACE_POINTS = {"nose": (0.0, -0.012, 0.066), "left_ear": (0.043, 0.0, 0.0), "right_ear": (-0.043, 0.0, 0.0)}
-# Body height as a multiple of a bone's length; the median of those that are there is taken.
-_HEIGHT_OF = {("hip", "knee"): 1 / 0.245, ("knee", "ankle"): 1 / 0.246, ("shoulder", "elbow"): 1 / 0.172,
-              ("elbow", "wrist"): 1 / 0.146}  # fmt: skip
-
-
-def anatomy(sequence: PoseSequence) -> Anatomy:
-    """The body behind a pose sequence of any skeleton that has shoulders, hips, knees and elbows.
-
-    What the skeleton lacks (face, feet, hands, neck) is put where it would be on an upright body. Without ``root_m``
-    the lowest point of each frame stands on the floor.
-
-    Raises:
-        FigureError: there is no ``xyz_m``.
-    """
-    if sequence.xyz_m is None:
-        raise FigureError("this sequence has no xyz_m: only poses in space can be drawn as a figure; lift it first.")
-    source, kinect = sequence, sequence.to(KINECT_20)
-    own = {joint: source.xyz_m[:, number] for number, joint in enumerate(source.skeleton.joints)}  # type: ignore[index]
-    assert kinect.xyz_m is not None
-    for number, joint in enumerate(KINECT_20.joints):
-        own.setdefault(joint, kinect.xyz_m[:, number])
-    unknown = np.full((len(source), 3), np.nan)
-    points = {f"{side}_{name}": own.get(f"{side}_{name}", unknown) for side in SIDES
-              for name in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")}  # fmt: skip
-    height = _height(points)
-    hips = (points["left_hip"] + points["right_hip"]) / 2
-    shoulders = (points["left_shoulder"] + points["right_shoulder"]) / 2
-    pelvis = _frame(points["left_hip"] - points["right_hip"], shoulders - hips)
-    chest = _frame(points["left_shoulder"] - points["right_shoulder"], shoulders - hips)
-    points |= {"hips": hips, "neck": shoulders}
-    head, ears = _head(own, chest, shoulders, height)
-    points["ears"] = ears
-    for name, offset in _FACE_POINTS.items():
-        points[name] = own.get(name, ears + apply(head, np.array(offset) * height))
-    for side in SIDES:
-        points |= _foot(own, points, side, pelvis, height) | _hand(own, points, side, chest, height)
-    lift = _lift(sequence, points, height)
-    points = {name: value + lift for name, value in points.items()}
-    return Anatomy(points, {"pelvis": pelvis, "chest": chest, "head": head}, height)
-
-
-def _height(points: dict[str, Array]) -> float:
-    votes = [
-        share * float(np.nanmedian(length))
-        for (a, b), share in _HEIGHT_OF.items()
-        for side in SIDES
-        if np.isfinite(length := np.linalg.norm(points[f"{side}_{a}"] - points[f"{side}_{b}"], axis=-1)).any()
-    ]
-    return float(np.median(votes)) if votes else 1.75
-
-
-def _frame(leftward: Array, upward: Array) -> Array:
-    """(T, 3, 3) columns left, up, forward: left is kept, up made perpendicular to it."""
-    left = unit(leftward)
-    up = unit(upward - (upward * left).sum(-1, keepdims=True) * left)
-    return np.stack([left, up, np.cross(left, up)], axis=-1)
-
-
-def _head(own: dict[str, Array], chest: Array, shoulders: Array, height: float) -> tuple[Array, Array]:
-    """Axes of the head and the middle between the ears."""
-    if "left_ear" in own and "nose" in own:
-        ears = (own["left_ear"] + own["right_ear"]) / 2
-        left = unit(own["left_ear"] - own["right_ear"])
-        face = own["nose"] - ears
-        forward = unit(face - (face * left).sum(-1, keepdims=True) * left)
-        return np.stack([left, np.cross(forward, left), forward], axis=-1), ears
-    top = own["head"] - shoulders  # a Kinect head is the middle of the skull, a little in front of the neck's line
-    up = unit(top - 0.15 * np.linalg.norm(top, axis=-1, keepdims=True) * chest[..., 2])
-    left = unit(chest[..., 0] - (chest[..., 0] * up).sum(-1, keepdims=True) * up)
-    axes = np.stack([left, up, np.cross(left, up)], axis=-1)
-    return axes, own["head"] - 0.012 * height * up
-
-
-def _foot(own: dict[str, Array], points: dict[str, Array], side: str, pelvis: Array, height: float) -> dict[str, Array]:
-    ankle, knee = points[f"{side}_ankle"], points[f"{side}_knee"]
-    shank = unit(ankle - knee)
-    toe = own.get(f"{side}_foot_index", own.get(f"{side}_big_toe"))
-    hint = pelvis[..., 2] if toe is None else toe - ankle
-    if toe is None and f"{side}_foot" in own and np.isfinite(own[f"{side}_foot"]).any():
-        offset = own[f"{side}_foot"] - ankle
-        far = np.linalg.norm(offset, axis=-1, keepdims=True) > 0.03 * height
-        hint = np.where(far, offset, hint)
-    forward = unit(hint - (hint * shank).sum(-1, keepdims=True) * shank)
-    level = np.stack([forward[..., 0], 0 * forward[..., 1], forward[..., 2]], axis=-1)
-    forward = unit(forward * 0.35 + level * 0.65)  # soles tend to the floor
-    sole = unit(shank - (shank * forward).sum(-1, keepdims=True) * forward)
-    guess_heel = ankle + (-0.030 * forward + 0.030 * sole) * height
-    guess_toe = ankle + (0.108 * forward + 0.034 * sole) * height
-    return {
-        f"{side}_heel": own.get(f"{side}_heel", guess_heel),
-        f"{side}_toe": guess_toe if toe is None else toe,
-    }
-
-
-def _hand(own: dict[str, Array], points: dict[str, Array], side: str, chest: Array, height: float) -> dict[str, Array]:
-    wrist = points[f"{side}_wrist"]
-    along = unit(wrist - points[f"{side}_elbow"])
-    if f"{side}_index" in own:
-        knuckles = (own[f"{side}_index"] + own[f"{side}_pinky"]) / 2
-        thumb = own[f"{side}_thumb"]
-        return {f"{side}_knuckles": knuckles, f"{side}_thumb": thumb}
-    thumb_way = thumb_side(chest, np.stack([along, along], axis=1))[:, 0]
-    return {
-        f"{side}_knuckles": wrist + 0.052 * height * along,
-        f"{side}_thumb": wrist + (0.030 * along + 0.021 * thumb_way) * height,
-    }
-
-
-def _lift(sequence: PoseSequence, points: dict[str, Array], height: float) -> Array:
-    """(T, 3) what brings hip-centred points into the room."""
-    if sequence.root_m is not None:
-        return sequence.root_m
-    stacked = np.stack(list(points.values()), axis=1)[..., 1]
-    lowest = np.full(len(stacked), np.nan)
-    known = np.isfinite(stacked).any(axis=1)
-    lowest[known] = np.nanmin(stacked[known], axis=1)
-    return np.stack([0 * lowest, 0.012 * height - lowest, 0 * lowest], axis=-1)
 
 
 @dataclass
@@ -232,18 +90,27 @@ def _limb_rows(profile: list[tuple[float, float, float, float]], covered: float,
     return rows
 
 
-_THIGH = [(-0.06, 0.034, 0.040, 0.0), (0.0, 0.047, 0.052, 0.0), (0.2, 0.050, 0.053, 0.002), (0.5, 0.042, 0.046, 0.003), (0.8, 0.034, 0.037, 0.001),
+_THIGH = [(-0.06, 0.034, 0.040, 0.0), (0.0, 0.047, 0.052, 0.0), (0.2, 0.050, 0.053, 0.002), (0.5, 0.042, 0.046, 0.003),
+          (0.8, 0.034, 0.037, 0.001),
           (1.0, 0.0315, 0.034, 0.0)]  # fmt: skip
 _SHANK = [(0.0, 0.028, 0.029, -0.001), (0.10, 0.0295, 0.031, -0.003), (0.32, 0.032, 0.034, -0.008),
           (0.60, 0.024, 0.027, -0.006), (0.85, 0.0185, 0.021, -0.003), (1.0, 0.0185, 0.021, -0.002)]  # fmt: skip
 _UPPER_ARM = [(0.0, 0.026, 0.029, 0.0), (0.2, 0.027, 0.030, 0.0), (0.5, 0.024, 0.027, 0.0), (0.85, 0.020, 0.022, 0.0),
               (1.0, 0.020, 0.021, 0.0)]  # fmt: skip
-_FOREARM = [(0.0, 0.0205, 0.021, 0.0), (0.25, 0.022, 0.0225, 0.0), (0.6, 0.0175, 0.0175, 0.0), (1.0, 0.0145, 0.0135, 0.0)]
+_FOREARM = [
+    (0.0, 0.0205, 0.021, 0.0),
+    (0.25, 0.022, 0.0225, 0.0),
+    (0.6, 0.0175, 0.0175, 0.0),
+    (1.0, 0.0145, 0.0135, 0.0),
+]
 _TORSO = [  # share from hips to shoulders, half width, half depth, forward offset
     (-0.19, 0.026, 0.034, -0.006), (-0.15, 0.062, 0.052, -0.008), (-0.08, 0.088, 0.064, -0.010),
-    (0.02, 0.094, 0.067, -0.009), (0.14, 0.088, 0.063, -0.004), (0.32, 0.079, 0.057, 0.002), (0.50, 0.082, 0.060, 0.004),
-    (0.70, 0.094, 0.066, 0.003), (0.84, 0.104, 0.066, -0.001), (0.95, 0.112, 0.056, -0.004), (1.03, 0.112, 0.042, -0.007),
-    (1.08, 0.100, 0.037, -0.009), (1.12, 0.078, 0.036, -0.010), (1.16, 0.056, 0.034, -0.010), (1.21, 0.037, 0.031, -0.008),
+    (0.02, 0.094, 0.067, -0.009), (0.14, 0.088, 0.063, -0.004), (0.32, 0.079, 0.057, 0.002),
+    (0.50, 0.082, 0.060, 0.004),
+    (0.70, 0.094, 0.066, 0.003), (0.84, 0.104, 0.066, -0.001), (0.95, 0.112, 0.056, -0.004),
+    (1.03, 0.112, 0.042, -0.007),
+    (1.08, 0.100, 0.037, -0.009), (1.12, 0.078, 0.036, -0.010), (1.16, 0.056, 0.034, -0.010),
+    (1.21, 0.037, 0.031, -0.008),
 ]  # fmt: skip
 
 
@@ -264,9 +131,9 @@ class Surface:
     across_m: Array  # (T, R, 3) half width
     through_m: Array  # (T, R, 3) half depth
     parts: tuple[tuple[int, int], ...]
-    material: Array  # (Q,) of each quad
-    quads: Array  # (Q, 4) vertices
-    rings_of: Array  # (Q, 2) the rings of each quad
+    material: NDArray[np.int64]  # (Q,) of each quad
+    quads: NDArray[np.int64]  # (Q, 4) vertices
+    rings_of: NDArray[np.int64]  # (Q, 2) the rings of each quad
     patches: tuple[tuple[Array, int], ...]  # head-fixed polygons (4, 3) in the head's axes, and their material
 
     def vertices(self, frame: int) -> Array:
@@ -296,7 +163,8 @@ def surface(body: Anatomy, clothes: Clothes) -> Surface:
         for t, wide, deep, offset in _finer(_TORSO, 30)
     ], first_cap=False, last_cap=False)  # fmt: skip
     rings.tube("neck", "ears", "neck", [
-        (0.40, 0.033, 0.032, -0.006, "skin"), (0.52, 0.032, 0.032, -0.004, "skin"), (0.65, 0.0305, 0.031, -0.003, "skin"),
+        (0.40, 0.033, 0.032, -0.006, "skin"), (0.52, 0.032, 0.032, -0.004, "skin"),
+        (0.65, 0.0305, 0.031, -0.003, "skin"),
         (0.75, 0.030, 0.031, -0.002, "skin"), (0.95, 0.030, 0.031, 0.0, "skin"),
     ], first_cap=False)  # fmt: skip
     for side in SIDES:
@@ -317,8 +185,10 @@ def surface(body: Anatomy, clothes: Clothes) -> Surface:
             (0.25, 0.008, 0.008, 0.0, "skin"), (1.0, 0.0078, 0.0078, 0.0, "skin"), (1.3, 0.0065, 0.0065, 0.0, "skin"),
         ])  # fmt: skip
         rings.tube(f"{side}_heel", f"{side}_toe", f"{side}_foot", [
-            (-0.02, 0.018, 0.016, 0.012, "shoe"), (0.12, 0.0215, 0.021, 0.016, "shoe"), (0.32, 0.022, 0.024, 0.018, "shoe"),
-            (0.55, 0.026, 0.020, 0.012, "shoe"), (0.78, 0.029, 0.015, 0.007, "shoe"), (0.96, 0.023, 0.011, 0.004, "shoe"),
+            (-0.02, 0.018, 0.015, 0.009, "shoe"), (0.12, 0.021, 0.017, 0.011, "shoe"),
+            (0.32, 0.022, 0.018, 0.012, "shoe"),
+            (0.55, 0.026, 0.017, 0.009, "shoe"), (0.78, 0.029, 0.015, 0.007, "shoe"),
+            (0.96, 0.023, 0.011, 0.004, "shoe"),
         ])  # fmt: skip
     _head_rings(rings)
     return _assemble(body, rings, clothes)
@@ -326,7 +196,7 @@ def surface(body: Anatomy, clothes: Clothes) -> Surface:
 
 _HEAD_ROWS = 17
 _HEAD_SHAPE = (0.0435, 0.066, 0.0555)  # half width, half height, half depth of the skull with hair
-_HEAD_MIDDLE = (0.006, 0.008)  # up and forward from the middle between the ears
+_HEAD_MIDDLE = (0.000, 0.006)  # up and forward from the middle between the ears
 
 
 def _head_rings(rings: _Rings) -> None:
@@ -345,7 +215,8 @@ def _head_rings(rings: _Rings) -> None:
     ])  # fmt: skip
     for side in SIDES:
         rings.tube("ears", f"{side}_ear", "ear", [
-            (0.92, 0.008, 0.013, -0.002, "skin"), (1.04, 0.010, 0.016, -0.002, "skin"), (1.10, 0.007, 0.012, -0.002, "skin"),
+            (0.92, 0.008, 0.013, -0.002, "skin"), (1.04, 0.010, 0.016, -0.002, "skin"),
+            (1.10, 0.007, 0.012, -0.002, "skin"),
         ], first_cap=False, last_cap=False)  # fmt: skip
 
 
@@ -412,22 +283,22 @@ def _assemble(body: Anatomy, rings: _Rings, clothes: Clothes) -> Surface:
             following = (corner + 1) % SEGMENTS
             quads.append(np.stack([low + corner, low + following, high + following, high + corner], axis=1))
             rings_of.append(np.tile([ring, ring + 1], (SEGMENTS, 1)))
-            material.append(_materials(rings, ring, begin, corner, clothes))
+            material.append(_materials(rings, ring, begin, clothes))
     return Surface(
         body, centre, shape[:, 2] * across, shape[:, 3] * through, tuple(rings.parts), np.concatenate(material),
         np.concatenate(quads), np.concatenate(rings_of), _face(height),
     )  # fmt: skip
 
 
-def _materials(rings: _Rings, ring: int, begin: int, corner: Array, clothes: Clothes) -> Array:
+def _materials(rings: _Rings, ring: int, begin: int, clothes: Clothes) -> NDArray[np.int64]:
     """(SEGMENTS,) material of the quads between a ring and the next: hair and soles go by angle."""
-    kind = np.full(SEGMENTS, max(rings.material[ring], 0))
-    middle = (corner + 0.5) * (2 * np.pi / SEGMENTS)
+    kind = np.full(SEGMENTS, rings.material[ring])
+    middle = (np.arange(SEGMENTS) + 0.5) * (2 * np.pi / SEGMENTS)
     forward = np.sin(middle)
     if rings.axes[ring] == "head":
         up = (ring - begin + 0.65) / (_HEAD_ROWS - 0.7)  # 0 chin, 1 crown
         low = 0.15 if clothes.long_hair else 0.36
-        hair = (up > 0.74) | ((forward < 0.45) & (up > 0.62)) | ((forward < -0.10) & (up > low))
+        hair = (up > 0.70) | ((forward < 0.62) & (up > 0.60)) | ((forward < -0.10) & (up > low))
         kind[hair] = MATERIALS.index("hair")
     if rings.material[ring] == MATERIALS.index("shoe"):
         kind[forward < -0.55] = MATERIALS.index("sole")
@@ -439,7 +310,7 @@ def _face(height: float) -> tuple[tuple[Array, int], ...]:
 
     def oval(x: float, y: float, z: float, wide: float, tall: float, slant: float) -> Array:
         corners = np.array([[-1, -0.2], [-0.3, 0.9], [0.3, 0.9], [1, -0.2], [0.4, -1], [-0.4, -1]])
-        return np.stack([x + corners[:, 0] * wide, y + corners[:, 1] * tall,
+        return np.stack([x + corners[:, 0] * wide, y - 0.005 + corners[:, 1] * tall,
                          z - np.abs(x + corners[:, 0] * wide) * slant], axis=-1) * height  # fmt: skip
 
     def patch(polygon: Array, material: str) -> tuple[Array, int]:

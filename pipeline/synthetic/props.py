@@ -51,9 +51,7 @@ def _still(truth: Truth) -> list[Faces]:
     if "high_bar" in props:
         bar, half = bar_height_m(height), 0.42 * height
         pieces.append(rod(np.array([-half, bar, 0.0]), np.array([half, bar, 0.0]), 0.016, _STEEL))
-        pieces += [
-            rod(np.array([x, bar, 0.0]), np.array([x, bar + 1.2, 0.0]), 0.02, _IRON, 0.2) for x in (-half, half)
-        ]
+        pieces += [rod(np.array([x, bar, 0.0]), np.array([x, bar + 1.2, 0.0]), 0.02, _IRON, 0.2) for x in (-half, half)]
     if "object" in props:
         x, z = -0.075 * height, 0.285 * height
         pieces.append(box((x - 0.045, 0.0, z - 0.045), (x + 0.045, 0.09, z + 0.045), _BALL))

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.poses import Array, PoseSequence
+from pipeline.synthetic.anatomy import anatomy
 from pipeline.synthetic.camera import Camera
-from pipeline.synthetic.figure import MATERIALS, Clothes, Surface, anatomy, surface
+from pipeline.synthetic.figure import MATERIALS, Clothes, Surface, surface
 from pipeline.synthetic.stage import Faces, Picture, Stage, empty_room, together
 
 Objects = Callable[[int], Sequence[Faces]]  # what else stands in the room at a frame, each piece convex
@@ -74,7 +76,7 @@ class Scene:
     stage: Stage
     people: tuple[_Person, ...]
     objects: Objects
-    noise: Array  # (H + 64, W + 64, 3) int16
+    noise: NDArray[np.int16]  # (H + 64, W + 64, 3)
     seed: int
 
 
@@ -135,7 +137,8 @@ def draw(room: Scene, frame: int) -> Picture:
         rng = np.random.default_rng([room.seed, frame, 41])
         top, left = rng.integers(0, 64, 2)
         height, width = picture.shape[:2]
-        picture = cv2.add(picture, room.noise[top : top + height, left : left + width], dtype=cv2.CV_8U)
+        grain = room.noise[top : top + height, left : left + width]
+        picture = np.asarray(cv2.add(picture, grain, dtype=cv2.CV_8U), dtype=np.uint8)
     return picture
 
 
@@ -180,7 +183,7 @@ def _shadow(picture: Picture, room: Scene, hulls: list[Array]) -> None:
         pixels, _ = camera.project(ground)
         if np.isfinite(pixels).all() and np.abs(pixels).max() < 1e5:
             outline = cv2.convexHull((pixels * scale).astype(np.float32)).astype(np.int32)
-            cv2.fillConvexPoly(dark, outline, 255)
+            cv2.fillConvexPoly(dark, outline, (255,))
     soft = cv2.GaussianBlur(dark, (0, 0), max(1.0, 0.018 * width))
     touch = np.zeros_like(dark)
     for block in hulls:
@@ -188,7 +191,8 @@ def _shadow(picture: Picture, room: Scene, hulls: list[Array]) -> None:
         if len(low) >= 3:
             pixels, _ = camera.project(low * [1, 0, 1])
             if np.isfinite(pixels).all() and np.abs(pixels).max() < 1e5:
-                cv2.fillConvexPoly(touch, cv2.convexHull((pixels * scale).astype(np.float32)).astype(np.int32), 255)
+                outline = cv2.convexHull((pixels * scale).astype(np.float32)).astype(np.int32)
+                cv2.fillConvexPoly(touch, outline, (255,))
     near = cv2.GaussianBlur(touch, (0, 0), max(0.8, 0.006 * width))
     amount = cv2.addWeighted(soft, 0.34, near, 0.30, 0)
     rows, columns = np.flatnonzero(amount.any(axis=1)), np.flatnonzero(amount.any(axis=0))
@@ -235,8 +239,8 @@ def _paint(picture: Picture, room: Scene, faces: Faces, patches: _Patches) -> No
     fill, line = cv2.fillConvexPoly, cv2.LINE_8
     for number in order:
         fill(canvas, corners[number], colours[number], line, _SHIFT)
-    canvas = cv2.GaussianBlur(canvas, (5, 5), 0.9)
-    small = cv2.resize(canvas, (int(span[0]), int(span[1])), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(canvas, (5, 5), 0.9)  # a lens is softer than polygons
+    small = cv2.resize(soft, (int(span[0]), int(span[1])), interpolation=cv2.INTER_AREA)
     region = picture[low[1] : high[1], low[0] : high[0]]
     clear = cv2.cvtColor(255 - small[..., 3], cv2.COLOR_GRAY2RGB)
     region[:] = cv2.add(cv2.multiply(region, clear, scale=1 / 255), small[..., :3])
@@ -275,4 +279,3 @@ def _visible_patches(room: Scene, patches: _Patches) -> tuple[list[Array], list[
         shown[1].append(float(depth.mean()) - 0.03)
         shown[2].append(colour * 0.9)
     return shown
-

@@ -64,7 +64,8 @@ def empty_room(camera: Camera, seed: int) -> Stage:
     corner = 1 - 0.16 * np.exp(-np.abs(np.where(floor, (away + wall_m) / 0.35, up / 0.30)))  # dark where they meet
     picture *= (np.clip(glow, 0.7, 1.08) * depth_shade * corner)[..., None]
     image = np.clip(picture, 0, 255).astype(np.uint8)
-    return Stage(cv2.GaussianBlur(image, (3, 3), 0.6), floor.astype(np.float32), lamp(seed, camera))
+    soft = np.asarray(cv2.GaussianBlur(image, (3, 3), 0.6), dtype=np.uint8)
+    return Stage(soft, floor.astype(np.float32), lamp(seed, camera))
 
 
 def _floor_texture(across: Array, away: Array, rng: np.random.Generator) -> Array:

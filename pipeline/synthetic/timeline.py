@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from pipeline.poses import Array
@@ -69,7 +70,7 @@ class Timeline:
     time_s: Array
     phase: Array
     depth: Array
-    index: Array
+    index: NDArray[np.int64]
     repetitions: tuple[Repetition, ...]
     duration_s: float
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def test_models_that_are_not_installed_say_how_to_get_them() -> None:
     app = open_page(PAGE)
     assert app.selectbox[0].options == [e.title for e in list_models() if e.name == "blazepose"]
     missing = [e for e in list_models() if e.name != "blazepose"]
-    assert f"{len(missing)} more models" in texts([e.label for e in app.expander])
+    assert f"{len(missing)} more models" in texts([e.label for e in (*app.expander, *app.status)])
     shown = texts(app.markdown) + texts(app.caption)
     for entry in missing:
         assert f"`{entry.name}`" in shown
@@ -92,6 +93,10 @@ def test_uploads_are_named_by_us(store: RunStore, clip: Path, name: str) -> None
     assert run.manifest.source["name"] == name
     assert run.folder.parent == store.folder
     assert not app.error
+    assert not upload.path.exists(), "the run has its own copy"
+    healthy(app.button(key="start").click().run())
+    finish(app)
+    assert [r.manifest.source["sha256"] for r in store.runs()] == [run.manifest.source["sha256"]] * 2
 
 
 @pytest.mark.parametrize(("content", "word"), [(b"", "empty"), (b"no video at all", "notes")])
@@ -241,3 +246,15 @@ def test_without_an_overlay(store: RunStore, clip: Path) -> None:
     app = open_page(PAGE, run=run.id)
     assert not app.get("video")
     assert "No overlay video" in texts(app.info)
+
+
+def test_curves_can_be_filtered_with_the_raw_points_behind(store: RunStore, clip: Path) -> None:
+    app = open_page(PAGE, run=make_run(store, clip).id)
+
+    def curves() -> list[dict[str, object]]:
+        return list(json.loads(app.get("plotly_chart")[0].proto.spec)["data"])
+
+    assert not any("raw" in str(line["name"]) for line in curves())
+    next(toggle for toggle in app.toggle if toggle.label == "Filtered").set_value(True)
+    healthy(app.run())
+    assert [line["name"] for line in curves() if line["mode"] == "markers"] == ["left knee, raw", "right knee, raw"]

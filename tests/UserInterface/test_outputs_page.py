@@ -48,7 +48,7 @@ def test_runs_are_listed_searched_and_sorted(store: RunStore, clip: Path, tmp_pa
 def test_many_runs_come_in_pages(store: RunStore, clip: Path) -> None:
     first = make_run(store, clip, overlay=False)
     for number in range(14):
-        folder = store.folder / f"{first.id[:-2]}{number:02d}"
+        folder = store.folder / f"{first.id}-{number:02d}"
         folder.mkdir()
         (folder / "manifest.json").write_bytes((first.folder / "manifest.json").read_bytes())
     app = open_page(PAGE)

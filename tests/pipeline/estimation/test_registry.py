@@ -23,7 +23,10 @@ from pipeline.estimation.registry import (
     is_installed,
     list_models,
     remove_model,
+    suited,
 )
+from pipeline.estimation.topdown import WORKING_POINTS
+from pipeline.settings import data_dir
 from pipeline.skeletons import SKELETONS
 
 METAFILES = {
@@ -208,3 +211,27 @@ def test_a_broken_registry_names_the_file(models: Path) -> None:
 def test_the_models_folder_defaults_to_the_users_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KINOSCOPE_MODELS")
     assert registry.models_dir().parts[-2:] == ("kinoscope", "models")
+
+
+def test_a_reliable_detector_needs_no_second_look_and_tiles_only_for_small_people() -> None:
+    fast, balanced, thorough = (WORKING_POINTS[name] for name in ("fast", "balanced", "thorough"))
+    assert suited(balanced, "blazepose") == balanced
+    for point in (fast, balanced, thorough):
+        kept = suited(point, "rtmdet-nano")
+        assert not kept.second_look and not kept.mirror and not kept.tiles_in_turn
+        assert (kept.min_detection, kept.detect_every_s) == (point.min_detection, point.detect_every_s)
+    assert suited(balanced, "rtmdet-nano").tiles == 1
+    assert suited(thorough, "rtmdet-nano").tiles == thorough.tiles == 3
+
+
+def test_an_estimator_gets_the_parameters_that_its_detector_needs() -> None:
+    assert create_estimator("blazepose").info.parameters["mirror"] is True
+
+
+def test_a_mixed_pair_looks_only_once(models: Path) -> None:
+    source = data_dir() / "models/rtmdet_nano_person_end2end.onnx"
+    if not source.exists():
+        pytest.skip("the private detector is not here")
+    (models / "rtmdet-nano.onnx").symlink_to(source)
+    parameters = create_estimator("blazepose", "rtmdet-nano").info.parameters
+    assert (parameters["second_look"], parameters["mirror"], parameters["tiles"]) == (False, False, 1)

@@ -229,3 +229,61 @@ def test_similarity_and_overlap_know_same_and_different() -> None:
     assert similarity(at(50), at(52), COCO_17) > 0.9
     assert similarity(at(50), at(200), COCO_17) < 0.01
     assert overlap(np.array([0.0, 0, 2, 2]), np.array([1.0, 0, 3, 2])) == pytest.approx(1 / 3)
+
+
+class Machine(SeesColours):
+    """A slow machine with a clock of its own: what the networks cost moves it on."""
+
+    def __init__(self, look_s: float, detect_s: float) -> None:
+        super().__init__()
+        self.look_s, self.detect_s, self.now_s = look_s, detect_s, 0.0
+
+    def detect(self, image: Image) -> list[Region]:
+        self.now_s += self.detect_s
+        return super().detect(image)
+
+    def keypoints(self, image: Image, regions: Sequence[Region]) -> list[PersonPose]:
+        self.now_s += self.look_s * len(regions)
+        return super().keypoints(image, regions)
+
+
+def followed_live(machine: Machine, parameters: FollowParameters, seconds: float = 12.0) -> tuple[float, int]:
+    """Frames a second that the machine manages on a camera at 30 (it takes the newest frame), and how often it looked
+    for newcomers."""
+    estimator = TopDownEstimator(machine, machine, parameters, clock=lambda: machine.now_s)
+    picture = World(people={"a": (100, RED)}).picture()
+    frames, shown_s = 0, -1.0
+    while machine.now_s < seconds:
+        machine.now_s = max(machine.now_s, shown_s + 1 / 30)
+        shown_s = machine.now_s
+        assert [pose.person for pose in estimator.update(picture, shown_s)] == [1]
+        frames += 1
+    return frames / machine.now_s, machine.detections
+
+
+def test_a_target_frame_rate_makes_the_detector_rest_longer() -> None:
+    often = replace(PLAIN, detect_every_s=0.1)
+    plain_fps, plain_looks = followed_live(Machine(0.02, 0.1), often)
+    kept_fps, kept_looks = followed_live(Machine(0.02, 0.1), replace(often, target_fps=25))
+    assert plain_fps < 20
+    assert kept_fps >= 24.5
+    # a search takes 0.12 s, other frames come 1/30 s apart: (0.12 - 1/30) / (1 - 25/30) = 0.52 s between two searches
+    assert 12 / 0.62 <= kept_looks <= 12 / 0.48 < plain_looks
+
+
+def test_a_fast_machine_looks_as_often_as_wished_and_a_hopeless_one_still_looks() -> None:
+    fast = replace(PLAIN, target_fps=25)
+    assert followed_live(Machine(0.002, 0.01), fast)[1] == followed_live(Machine(0.002, 0.01), PLAIN)[1]
+    _, looks = followed_live(Machine(0.1, 0.1), fast)  # the key points alone are too slow
+    assert looks >= 5
+
+
+def test_without_a_target_the_clock_is_never_read() -> None:
+    def never() -> float:
+        raise AssertionError("the answer would depend on the machine")
+
+    seer = SeesColours()
+    estimator = TopDownEstimator(seer, seer, PLAIN, clock=never)
+    assert estimator.update(World(people={"a": (100, RED)}).picture(), 0.0)
+    with pytest.raises(ValueError, match="target_fps"):
+        FollowParameters(target_fps=0)

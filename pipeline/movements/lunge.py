@@ -1,0 +1,123 @@
+"""The lunge: depth of the front leg, upright trunk, front knee over its foot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from pipeline.movements.base import Measured, Metric, Movement, Rule, RuleParameters
+from pipeline.movements.common import HIPS, lean_at_turn, tempo_metrics
+from pipeline.movements.geometry import SIDES, Side, Unmeasurable, Window
+from pipeline.movements.squat import feet_seen, knee, knees_past_toes, thigh
+from pipeline.poses import Array
+
+
+@dataclass(frozen=True)
+class LungeParameters(RuleParameters):
+    """When a lunge is called faulty.
+
+    thigh_deg: front thigh above the horizontal at the lowest point; as in the squat.
+    shin_inward_deg: front shin leaning towards the middle of the body, so that the knee is inside its foot.
+    lean_deg: trunk from the vertical at the lowest point.
+    """
+
+    thigh_deg: float = 32.0
+    shin_inward_deg: float = 10.0
+    lean_deg: float = 30.0
+
+
+PRESETS = MappingProxyType(
+    {
+        "beginner": LungeParameters(thigh_deg=42.0, shin_inward_deg=14.0, lean_deg=38.0),
+        "standard": LungeParameters(),
+        "strict": LungeParameters(thigh_deg=18.0, shin_inward_deg=7.0, lean_deg=22.0),
+    }
+)
+
+
+def effort(window: Window) -> Array:
+    """(T,) how far the hips are below their highest place, in trunk lengths."""
+    height = window.heights(*HIPS)
+    return np.asarray(np.nanmax(height) - height) if np.isfinite(height).any() else height
+
+
+def front_side(window: Window) -> Side:
+    """The leg in front: at the lowest point its thigh is level, and that of the other hangs down.
+
+    Raises:
+        Unmeasurable: the thighs are too much alike.
+    """
+    height = {side: window.heights(f"{side}_hip") - window.heights(f"{side}_knee") for side in SIDES}
+    length = window.full_length("left_hip", "left_knee")
+    here = {side: float(np.nanmedian(height[side][window.bottom])) / length for side in SIDES}
+    if not abs(here["left"] - here["right"]) > 0.15:
+        raise Unmeasurable("it is not clear which leg is in front")
+    return "left" if here["left"] < here["right"] else "right"
+
+
+def front_thigh(window: Window) -> Measured:
+    side = front_side(window)
+    found = thigh(window, side)
+    return {side: found, "both": found}
+
+
+def front_knee(window: Window) -> Measured:
+    side = front_side(window)
+    found = knee(window, side)
+    return {side: found, "both": found}
+
+
+def front_shin(window: Window) -> Measured:
+    """Degrees by which the front shin leans inwards at the lowest point, seen from the front.
+
+    The thigh points at the camera there, so the frontal-plane projection angle means little; the shin does not.
+    """
+    side = front_side(window)
+    knee_joint, ankle = f"{side}_knee", window.ankle(side)
+    value, error = window.inclination("frontal", (ankle,), (knee_joint,))
+    feet_seen(window, side)
+    joints = (knee_joint, ankle)
+    inwards = -value if side == "left" else value
+    found = window.at(inwards, error, joints, window.bottom), joints
+    return {side: found, "both": found}
+
+
+def front_past_toes(window: Window) -> Measured:
+    side = front_side(window)
+    found = knees_past_toes(window, side)
+    return {side: found, "both": found}
+
+
+METRICS = (
+    Metric("thigh_deg", "depth (front thigh against the horizontal)", "°", front_thigh, 15.0),
+    Metric("knee_deg", "front knee angle", "°", front_knee, 15.0, True),
+    Metric("shin_inward_deg", "front knee over its foot", "°", front_shin, 12.0),
+    Metric("lean_deg", "trunk lean", "°", lean_at_turn, 12.0),
+    Metric("knees_past_toes_percent", "front knee past the toes", "% of the trunk", front_past_toes, 20.0, True),
+    *tempo_metrics(("down", "pause", "up")),
+)
+_NSCA = "NSCA's Essentials of Strength Training and Conditioning, 4th ed., forward step lunge"
+RULES = (
+    Rule("shallow", "not deep enough", "thigh_deg", "thigh_deg", True, 15.0,
+         f"{_NSCA} (front thigh level) for the rule; the number was set on clips",
+         "Sink straight down until your front thigh is level with the floor."),
+    Rule("knees_in", "front knee falls inwards", "shin_inward_deg", "shin_inward_deg", True, 8.0,
+         "knee over foot: Ageberg et al. 2010, BMC Musculoskelet. Disord. 11:265; the number was set on clips and on "
+         "the rendered actor",
+         "Keep your front knee over its foot."),
+    Rule("forward_lean", "trunk leans far forward", "lean_deg", "lean_deg", True, 8.0,
+         f"{_NSCA} (upright trunk) for the rule; the number was set on clips and on the rendered actor",
+         "Keep your trunk upright, and let the hips sink between your feet."),
+)  # fmt: skip
+
+LUNGE = Movement(
+    "lunge",
+    "lunge",
+    effort,
+    curves=("left_knee_flexion", "right_knee_flexion", "left_hip_flexion", "right_hip_flexion", "trunk"),
+    metrics=METRICS,
+    rules=RULES,
+    presets=PRESETS,
+)

@@ -1,0 +1,146 @@
+"""Repetitions while they happen: the batch answer on what has been seen so far, told once."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from pipeline.poses import Array, PoseSequence
+from pipeline.repetitions.results import Repetition, RepetitionParameters, RepetitionSet
+from pipeline.repetitions.search import find_repetitions
+from pipeline.skeletons import BLAZEPOSE_33, Skeleton
+
+SURE_FROM = 3  # repetitions: with two, which end of the movement is the rest is often still open
+SAME_S = 0.15  # two turning points this close are one
+OVERLAP = 0.25  # repetitions that share more than this of the shorter one are the same movement
+
+
+class LiveRepetitions:
+    """Tells each complete repetition once, soon after it can be told.
+
+    Every ``every_s`` seconds the batch analysis runs on the last ``memory_s`` seconds, so ``repetitions`` is what
+    ``find_repetitions`` says about the same frames as long as the memory holds them all. What is older keeps the answer
+    that it had. The first repetitions of a set are told together with its third, and ``finish`` tells the rest: one or two
+    may still be anything.
+    """
+
+    def __init__(
+        self,
+        skeleton: Skeleton = BLAZEPOSE_33,
+        image_size: tuple[int, int] = (0, 0),
+        person: int = 0,
+        parameters: RepetitionParameters | None = None,
+        *,
+        signal: str | None = None,
+        every_s: float = 0.5,
+        memory_s: float = 60.0,
+    ) -> None:
+        if not 0 < every_s < memory_s:
+            raise ValueError("every_s must be above zero and below memory_s; half a second and a minute are usual.")
+        self.skeleton, self.image_size, self.person = skeleton, image_size, person
+        self.parameters = parameters or RepetitionParameters()
+        self.signal, self.every_s, self.memory_s = signal, every_s, memory_s
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        self._frames: deque[tuple[float, Array, Array]] = deque()
+        self._analysed_s = -np.inf
+        self._kept: list[Repetition] = []  # older than the memory
+        self._latest = RepetitionSet.none(self.person)
+        self._told: list[Repetition] = []
+        self._waiting: deque[Repetition] = deque()
+
+    @property
+    def repetitions(self) -> tuple[Repetition, ...]:
+        """All that are known now, the cut-off ones at either end included, in time order."""
+        return (*self._kept, *self._latest.repetitions)
+
+    @property
+    def count(self) -> int:
+        """How many complete repetitions are known now."""
+        return sum(repetition.complete for repetition in self.repetitions)
+
+    @property
+    def told(self) -> tuple[Repetition, ...]:
+        """The repetitions that ``update`` has returned."""
+        return tuple(self._told)
+
+    def update(self, xy_px: Array, score: Array, time_s: float) -> Repetition | None:
+        """Takes one frame; returns a repetition that has become certain, or None. At most one is told a frame.
+
+        Args:
+            xy_px: (J, 2) pixels, NaN where not seen.
+            score: (J,) 0..1.
+            time_s: later than the last frame's.
+
+        Raises:
+            ValueError: the time does not increase, or the shapes are not the skeleton's.
+        """
+        points, scores = np.array(xy_px, dtype=np.float64), np.array(score, dtype=np.float64)
+        if points.shape != (len(self.skeleton), 2) or scores.shape != (len(self.skeleton),):
+            raise ValueError(
+                f"a frame needs ({len(self.skeleton)}, 2) points and {len(self.skeleton)} scores of skeleton "
+                f"{self.skeleton.name!r}, got {points.shape} and {scores.shape}."
+            )
+        if self._frames and time_s <= self._frames[-1][0]:
+            raise ValueError("time_s must increase from frame to frame; call reset() to start another clip.")
+        self._frames.append((float(time_s), points, scores))
+        self._forget(float(time_s))
+        if time_s - self._analysed_s >= self.every_s:
+            self._analyse(float(time_s))
+        return self._tell()
+
+    def finish(self) -> tuple[Repetition, ...]:
+        """Analyses what came since the last look, and returns all that was not yet told."""
+        if self._frames:
+            self._analyse(self._frames[-1][0], final=True)
+        rest = tuple(self._waiting)
+        self._told += rest
+        self._waiting.clear()
+        return rest
+
+    def _tell(self) -> Repetition | None:
+        if not self._waiting:
+            return None
+        self._told.append(self._waiting.popleft())
+        return self._told[-1]
+
+    def _forget(self, now_s: float) -> None:
+        """Drops the older half of the memory once it is full; what was found in it is kept."""
+        if now_s - self._frames[0][0] <= self.memory_s:
+            return
+        self._analyse(now_s)
+        border_s = now_s - self.memory_s / 2
+        complete = [one for one in self._latest.complete if one.turn_s <= border_s]
+        if complete:
+            border_s = complete[-1].end_s
+        self._kept += complete
+        while self._frames and self._frames[0][0] < border_s:
+            self._frames.popleft()
+
+    def _analyse(self, now_s: float, *, final: bool = False) -> None:
+        self._analysed_s = now_s
+        times, points, scores = zip(*self._frames, strict=True)
+        seen = PoseSequence(
+            self.skeleton, np.array(times), np.stack(points), np.stack(scores), None, self.image_size, self.person
+        )
+        before, self._latest = self._latest, find_repetitions(seen, self.parameters, signal=self.signal)
+        if not final and len(self._latest.complete) < SURE_FROM:
+            return
+        known = [*self._told, *self._waiting]
+        for one in self._latest.complete:
+            settled = final or (one.end_s <= now_s - self.every_s and any(_same(one, old) for old in before.complete))
+            if settled and not any(_overlap(one, old) for old in known):
+                self._waiting.append(one)
+                known.append(one)
+
+
+def _same(one: Repetition, other: Repetition) -> bool:
+    return abs(one.turn_s - other.turn_s) <= SAME_S
+
+
+def _overlap(one: Repetition, other: Repetition) -> bool:
+    shared_s = min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
+    return _same(one, other) or shared_s > OVERLAP * min(one.duration_s, other.duration_s)
