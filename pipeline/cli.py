@@ -21,6 +21,7 @@ import orjson
 from pipeline import __version__, settings
 from pipeline.inference import InferenceOptions, Progress, create_estimator, infer
 from pipeline.model_commands import add_model_commands
+from pipeline.movement_commands import add_movement_commands
 from pipeline.options import add_options, from_options
 from pipeline.runs import Run, RunStore
 
@@ -95,6 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     command.set_defaults(handler=_synth, show=_show_json)
     _command(commands, "sample", "render the sample clip and analyse it, once", _sample, _show_infer)
+    add_movement_commands(commands, _command)
     add_model_commands(commands, _command)
     return parser
 

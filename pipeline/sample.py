@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline import __version__, settings
 from pipeline.inference import InferenceOptions, Progress, infer
+from pipeline.movements.analyze import analyze
 from pipeline.runs import Run, RunStore
 from pipeline.synthetic.actor import ActorSpec, render_clip, truth_path
 from pipeline.synthetic.timeline import Tempo
@@ -87,4 +88,9 @@ def make_sample_run(store: RunStore, say: Callable[[str], None]) -> Run:
         f"Done: {manifest.frames} frames of {clip.name} in {manifest.seconds:.1f} s "
         f"({manifest.frames / max(manifest.seconds, 1e-9):.0f} a second), {len(manifest.people)} person"
     )
+    say("Counting the repetitions and judging their form")
+    report = analyze(run.recording(), "squat")
+    run.add_result(f"movement-{report.movement}-person{report.person}", report.to_json())
+    for sentence in report.summary:
+        say(f"  {sentence}")
     return run

@@ -10,7 +10,7 @@ import orjson
 import streamlit as st
 from matplotlib.figure import Figure
 
-from pipeline.movements.analyze import AUTO, movement_named
+from pipeline.movements.analyze import AUTO, UNKNOWN, movement_named
 from pipeline.movements.base import MovementReport
 from pipeline.movements.figures import curves_figure, figure_bytes, repetitions_figure, repetitions_table
 from pipeline.movements.video import find_video, result_name
@@ -20,7 +20,9 @@ from UserInterface.components.words import plain
 
 
 def keep(run: Run, report: MovementReport) -> str:
-    """Store the report in the run when it changed; a sentence that says where, or why not."""
+    """Store the report in the run when it changed; a sentence that says where, or why not (empty for no finding)."""
+    if report.movement == UNKNOWN and not report.repetitions:
+        return ""
     name = result_name(report)
     document = report.to_json()
     digest = hashlib.sha256(orjson.dumps(document)).hexdigest()
@@ -39,10 +41,11 @@ def downloads(view: View) -> None:
     run, report = view.run, view.report
     stem = f"{run.id}-{result_name(report)}"
     with st.container(horizontal=True):
-        _button(
-            "Repetitions (CSV)", lambda: repetitions_table(report).to_csv(index=False).encode(), f"{stem}.csv",
-            "text/csv", ":material/table_view:",
-        )  # fmt: skip
+        if report.repetitions:
+            _button(
+                "Repetitions (CSV)", lambda: repetitions_table(report).to_csv(index=False).encode(), f"{stem}.csv",
+                "text/csv", ":material/table_view:",
+            )  # fmt: skip
         _button(
             "Report (JSON)", lambda: orjson.dumps(report.to_json(), option=orjson.OPT_INDENT_2), f"{stem}.json",
             "application/json", ":material/data_object:",

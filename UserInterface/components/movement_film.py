@@ -73,6 +73,7 @@ def _make_film(
 @st.fragment(run_every=REFRESH_S)
 def _film_progress(job: Job, key: str) -> None:
     if not job.running:
+        st.session_state[f"{key}-seek"] = st.session_state.get(f"{key}-seek", 0) + 1  # the film begins where one was
         st.rerun(scope="app")
     share, text = progress_text(job.progress)
     st.progress(share, text=f"Drawing: {text}")
@@ -111,6 +112,6 @@ def show_curves(view: View) -> None:
         on_moment=lambda: follow(view, st.session_state[f"{key}-tie"].moment),
     )
     st.caption(
-        "Flexion in degrees, 0° is straight. Green: good, orange: with faults; ▲ is a fault. "
+        "0° is straight. Shaded: repetitions, green when good, orange with faults; ▲ is a fault. "
         "Click the curve to move the video; the line follows it."
     )

@@ -19,10 +19,9 @@ from pipeline.options import descriptions
 from pipeline.poses import Recording
 from pipeline.runs import Run
 from UserInterface.components import session
+from UserInterface.components.movement_repetitions import short_label
 from UserInterface.components.run_list import Entry, entries
 from UserInterface.components.words import moment, plain
-
-_UNITS = {"_deg": "°", "_percent": "%", "_s": "s", "_ratio": ""}
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def choose_person(recording: Recording, key: str) -> int:
     chosen: int = st.selectbox(
         "Person",
         ids,
-        format_func=lambda number: f"Person {number}, seen in {seen[number]} of {len(recording)} frames",
+        format_func=lambda number: f"{number}, in {seen[number]} of {len(recording)} frames",
         key=f"{key}-person",
     )
     return chosen
@@ -108,13 +107,17 @@ def choose_movement(recording: Recording, person: int, key: str) -> str:
 
     def words(name: str) -> str:
         if name == AUTO:
-            sure = f", {guess.movement_confidence:.0%} sure" if guess.movement in MOVEMENTS else ""
+            sure = f" ({guess.movement_confidence:.0%})" if guess.movement in MOVEMENTS else ""
             return f"Automatic: {found}{sure}"
         movement = MOVEMENTS[name]
         return f"{movement.label[:1].upper()}{movement.label[1:]}" + ("" if movement.rules else " (counted only)")
 
     chosen: str = st.selectbox(
-        "Movement", (AUTO, *MOVEMENTS), format_func=words, key=f"{key}-movement-{person}", help=guess.chosen
+        "Movement",
+        (AUTO, *MOVEMENTS),
+        format_func=words,
+        key=f"{key}-movement-{person}",
+        help=f"In brackets: how sure the program is. {guess.chosen[:1].upper()}{guess.chosen[1:]}.",
     )
     return chosen
 
@@ -140,7 +143,8 @@ def choose_thresholds(movement: Movement, key: str) -> RuleParameters:
     presets = movement.presets
     if not movement.rules:
         return presets["standard"]
-    preset = st.segmented_control(
+    left, right = st.columns([2, 5])
+    preset = left.segmented_control(
         "How strict",
         list(presets),
         default="standard",
@@ -150,7 +154,7 @@ def choose_thresholds(movement: Movement, key: str) -> RuleParameters:
         help="Beginner forgives more, strict forgives less. The thresholds below start from it.",
     )
     start = presets[preset]
-    with st.expander("Thresholds", icon=":material/tune:"):
+    with right, st.expander("Thresholds", icon=":material/tune:"):
         st.caption(
             "Move one and the remarks follow at once; nothing is measured again. "
             "Where each number comes from stands beside every remark."
@@ -162,7 +166,13 @@ def choose_thresholds(movement: Movement, key: str) -> RuleParameters:
             slider = f"{state}-{threshold.name}"
             st.session_state.setdefault(slider, float(getattr(start, threshold.name)))
             values[threshold.name] = columns[number % 3].slider(
-                threshold.label, threshold.low, threshold.high, step=threshold.step, key=slider, help=threshold.help
+                threshold.label,
+                threshold.low,
+                threshold.high,
+                step=threshold.step,
+                format="%.0f" if threshold.step >= 1 else "%.2f",
+                key=slider,
+                help=threshold.help,
             )
         chosen = dataclasses.replace(start, **values)
         st.button(
@@ -187,15 +197,17 @@ def thresholds_of(movement: Movement) -> list[Threshold]:
     shared = [field.name for field in dataclasses.fields(RuleParameters)]
     reasons = descriptions(RuleParameters) | descriptions(kind)
     return [
-        _threshold(name, reasons.get(name, ""), [float(getattr(p, name)) for p in movement.presets.values()])
-        for name in [*(n for n in own if n not in shared), *shared]
+        _threshold(movement, name, reasons.get(name, "")) for name in [*(n for n in own if n not in shared), *shared]
     ]
 
 
-def _threshold(name: str, reason: str, values: list[float]) -> Threshold:
-    suffix = next((suffix for suffix in _UNITS if name.endswith(suffix)), "")
-    unit = _UNITS.get(suffix, "")
-    words = name.removesuffix(suffix).replace("_", " ")
+def _threshold(movement: Movement, name: str, reason: str) -> Threshold:
+    values = [float(getattr(preset, name)) for preset in movement.presets.values()]
+    rule = next((rule for rule in movement.rules if rule.threshold == name), None)
+    words, unit = name.replace("_", " "), ""
+    if rule is not None:
+        metric = movement.metric(rule.metric)
+        words, unit = f"{short_label(metric)}, at {'most' if rule.above else 'least'}", metric.unit
     label = f"{words[:1].upper()}{words[1:]}" + (f" ({unit})" if unit else "")
     low, high = min(values), max(values)
     spread = max(high - low, 0.5 * abs(high), 0.1)

@@ -21,7 +21,7 @@ ROW_HEIGHT = 64
 TABLE_ROWS = 6
 THUMBNAIL_PX = 96
 EVIDENCE_PX = 720
-VERDICTS = {"good": "✓ good", "faults": "▲ faults", "cut off": "✂ cut off", "not judged": "– not judged"}
+VERDICTS = {"good": "✓ good", "faults": "▲ faults", "cut off": "✂ cut off", "not judged": "○ not judged"}
 
 
 def show_table(view: View) -> None:
@@ -39,13 +39,13 @@ def show_table(view: View) -> None:
         selection_mode="single-cell",
         column_config={
             "picture": st.column_config.ImageColumn("", help="The turning point", width=70),
-            "number": st.column_config.NumberColumn("No.", width=45),
-            "verdict": st.column_config.TextColumn("Verdict", width=150),
-            "depth": st.column_config.TextColumn(depth, help=metric.label if metric else None, width=70),
+            "number": st.column_config.NumberColumn("No.", width=40),
+            "verdict": st.column_config.TextColumn("Verdict", width=122),
+            "depth": st.column_config.TextColumn(depth, help=metric.label if metric else None, width=60),
             "tempo": st.column_config.TextColumn(
-                "Tempo (s)", help="Seconds of: " + ", ".join(movement_named(view.report.movement).phases), width=110
+                "Tempo (s)", help="Seconds of: " + ", ".join(movement_named(view.report.movement).phases), width=104
             ),
-            "symmetry": st.column_config.TextColumn("Left-right", help="Difference of the sides", width=75),
+            "symmetry": st.column_config.TextColumn("Left-right", help="Difference of the sides", width=72),
         },
     )
     st.caption("Click a repetition: the video goes there, and its evidence shows below.")
@@ -57,7 +57,7 @@ def repetition_rows(report: MovementReport, metric: Metric | None) -> pd.DataFra
     for repetition in report.repetitions:
         found = reading(repetition, metric.name) if metric else None
         unit = metric.unit if metric else ""
-        faults = ", ".join(remark.label for remark in repetition.remarks)
+        faults = ", ".join(remark.fault.replace("_", " ") for remark in repetition.remarks)
         rows.append(
             {
                 "number": repetition.number,
@@ -133,7 +133,11 @@ def show_repetition(view: View) -> None:
         )
     _evidence(view, repetition, chosen)
     with st.expander("All measurements of this repetition", icon=":material/straighten:"):
-        st.dataframe(measurement_rows(view.report, repetition), hide_index=True)
+        st.dataframe(
+            measurement_rows(view.report, repetition),
+            hide_index=True,
+            column_config={"Measured": {"width": 170}, "Side": {"width": 50}, "Value": {"width": 110}},
+        )
 
 
 def _evidence(view: View, repetition: RepetitionReport, remark: Remark | None) -> None:

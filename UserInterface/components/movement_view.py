@@ -4,26 +4,39 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pipeline.movements.analyze import UNKNOWN
 from pipeline.movements.base import MovementReport
 from UserInterface.components.movement_film import show_curves, show_film
 from UserInterface.components.movement_repetitions import show_repetition, show_table
 from UserInterface.components.movement_state import View
 
+VIEWS = {
+    "front": "the front",
+    "back": "behind",
+    "side": "the side",
+    "oblique": "an angle",
+    "space": "somewhere: the points in space are used",
+}
+
 
 def show_summary(report: MovementReport) -> None:
     """The set in numbers and in plain words."""
-    faulty = sum(repetition.verdict == "faults" for repetition in report.repetitions)
     good = sum(repetition.verdict == "good" for repetition in report.repetitions)
     cut = len(report.repetitions) - report.complete
-    numbers = [("Repetitions", f"{report.complete}" + (f" + {cut} cut off" if cut else ""))]
+    numbers = {"Complete repetitions": str(report.complete)}
+    if cut:
+        numbers["Cut off"] = str(cut)
     if report.has_rules:
-        numbers += [("Good", f"{good}"), ("With faults", f"{faulty}")]
-    view = report.view if report.view_confidence > 0 else "unknown"
-    numbers.append(("Seen from", f"{view}" + (f" ({report.view_confidence:.0%})" if report.view_confidence else "")))
-    with st.container(horizontal=True):
-        for name, value in numbers:
-            st.metric(name, value, border=True, width=190 if name in ("Seen from", "Repetitions") else 130)
-    st.markdown("\n".join(f"- {'**' if not n else ''}{s}{'**' if not n else ''}" for n, s in enumerate(report.summary)))
+        numbers["Good"] = f"{good} of {report.complete}"
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        with st.container(horizontal=True):
+            for name, value in numbers.items():
+                st.metric(name, value, border=True, width="content")
+        if report.view_confidence > 0:
+            st.caption(f"Filmed from {VIEWS.get(report.view, report.view)} ({report.view_confidence:.0%} sure).")
+    first, *others = report.summary
+    right.markdown("\n".join([f"**{first}**", "", *(f"- {sentence}" for sentence in others)]))
 
 
 def show_refusals(report: MovementReport) -> None:
@@ -49,7 +62,7 @@ def explore(view: View) -> None:
     st.session_state.setdefault(f"{key}-time", first.turn_s if first else float(view.recording.time_s[0]))
     if first and f"{key}-fault" not in st.session_state and first.remarks:
         st.session_state[f"{key}-fault"] = first.remarks[0].fault
-    left, right = st.columns(2, gap="medium")
+    left, right = st.columns([9, 10], gap="medium")
     with left:
         show_film(view)
         show_curves(view)
@@ -62,8 +75,9 @@ def explore(view: View) -> None:
 
 
 def _no_repetition(view: View) -> None:
+    what = "" if view.report.movement == UNKNOWN else f" of this movement ({view.report.movement_label})"
     st.info(
-        f"No repetition of this movement ({view.report.movement_label}) was found for person {view.report.person}. "
+        f"No repetition{what} was found for person {view.report.person}. "
         "If there is one: choose another person or movement above, or film with the whole body in view "
         "from the beginning of the first repetition to the end of the last.",
         icon=":material/search_off:",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 if "home" not in st.session_state:  # a browser that comes straight here after a start: only Home.py builds the app
     st.navigation([st.Page("Home.py"), st.Page(__file__)], position="hidden")
@@ -30,14 +31,16 @@ def main() -> None:
     st.title("Movement Analyzer", anchor=False)
     st.caption("Repetitions counted and measured, faults shown on the frame that proves them, in your own clip.")
     try:
-        run = choose_run()
+        columns = st.columns([5, 3, 4])
+        with columns[0]:
+            run = choose_run()
         if run is not None:
-            _analyse(run, session.recording_of(run))
+            _analyse(run, session.recording_of(run), columns[1], columns[2])
     except ValueError as error:
         st.error(str(error), icon=":material/error:")
 
 
-def _analyse(run: Run, recording: Recording) -> None:
+def _analyse(run: Run, recording: Recording, who: DeltaGenerator, what: DeltaGenerator) -> None:
     if not recording.people:
         st.info(
             "Nobody was found in this clip, so there is no movement to analyse. If somebody is there, find the poses "
@@ -46,10 +49,9 @@ def _analyse(run: Run, recording: Recording) -> None:
         )
         st.page_link(session.INFERENCE_PAGE, label="To Inference", icon=":material/directions_run:")
         return
-    columns = st.columns(2)
-    with columns[0]:
+    with who:
         person = choose_person(recording, run.id)
-    with columns[1]:
+    with what:
         chosen = choose_movement(recording, person, run.id)
     measurements = measured(run.id, recording, person, chosen)
     movement = movement_named(measurements.movement)
@@ -67,7 +69,8 @@ def _analyse(run: Run, recording: Recording) -> None:
     kept = keep(run, report)
     st.markdown("##### Downloads")
     downloads(view)
-    st.caption(kept)
+    if kept:
+        st.caption(kept)
     st.markdown("##### The same on the command line")
     st.code(command(run.id, report, chosen), language="bash", wrap_lines=True)
 

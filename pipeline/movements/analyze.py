@@ -181,19 +181,21 @@ def _movement_size(
     return (1 + asked, float(np.sum(sizes)))
 
 
-def in_phase(movement: Movement, sequence: PoseSequence, repetitions: Sequence[Repetition]) -> tuple[Repetition, ...]:
-    """The repetitions from rest to rest of this movement.
+def of_movement(
+    movement: Movement, sequence: PoseSequence, repetitions: Sequence[Repetition]
+) -> tuple[Repetition, ...]:
+    """The repetitions of this movement, from rest to rest.
 
-    The counter knows no movement: a set that begins at the lowest point may come from lowest to lowest point. Then the
-    movement's own effort is larger where a repetition begins and ends than where it turns, and the repetitions are cut
-    anew, around each of these points, to where the effort is back within a tenth of its range; what does not get
-    there within the clip, or in one and a half times the usual time, is cut off.
+    The counter knows no movement. What moves less than the movement's ``least`` is left out (of a cut-off one, half of
+    it). And a set that begins at the lowest point may come from lowest to lowest point: then the movement's own effort
+    is larger where a repetition begins and ends than where it turns, and the repetitions are cut anew, around each of
+    these points, to where the effort is back within a tenth of its range; what does not get there within the clip, or
+    in one and a half times the usual time, is cut off.
     """
-    whole = [repetition for repetition in repetitions if repetition.complete]
-    if not whole:
-        return tuple(repetitions)
     time_s = sequence.time_s
-    everything = replace(whole[0], start_s=float(time_s[0]), end_s=float(time_s[-1]))
+    if not repetitions:
+        return ()
+    everything = replace(repetitions[0], start_s=float(time_s[0]), end_s=float(time_s[-1]))
     window = Window(sequence, camera_view(sequence), everything, space=_only_in_space(sequence))
     try:
         effort = movement.effort(window)
@@ -202,14 +204,29 @@ def in_phase(movement: Movement, sequence: PoseSequence, repetitions: Sequence[R
     known = np.isfinite(effort)
     if known.sum() < 3:
         return tuple(repetitions)
+    repetitions = _from_rest(repetitions, time_s, effort)
+
+    def size(repetition: Repetition) -> float:
+        inside = effort[known & (time_s >= repetition.start_s) & (time_s <= repetition.end_s)]
+        return float(np.ptp(inside)) if len(inside) > 1 else np.inf  # unknown is no reason to leave it out
+
+    return tuple(r for r in repetitions if size(r) >= movement.least * (1.0 if r.complete else 0.5))
+
+
+def _from_rest(repetitions: Sequence[Repetition], time_s: Array, effort: Array) -> Sequence[Repetition]:
+    known = np.isfinite(effort)
+    whole = [repetition for repetition in repetitions if repetition.complete]
+    if not whole:
+        return repetitions
 
     def at(moments: Sequence[float]) -> Array:
         return np.interp(moments, time_s[known], effort[known])
 
     turns = at([repetition.turn_s for repetition in whole])
     ends = (at([r.start_s for r in whole]) + at([r.end_s for r in whole])) / 2
-    if np.median(turns - ends) >= 0:
-        return tuple(repetitions)
+    inside = np.concatenate([effort[known & (time_s >= r.start_s) & (time_s <= r.end_s)] for r in whole])
+    if not len(inside) or np.median(ends - turns) < 0.5 * float(np.ptp(inside)):
+        return repetitions
     usual_s = float(np.median([repetition.duration_s for repetition in whole]))
     rest = float(np.median(turns))
     found = []
@@ -226,18 +243,20 @@ def in_phase(movement: Movement, sequence: PoseSequence, repetitions: Sequence[R
             replace(near, start_s=float(time_s[start]), turn_s=float(time_s[top]), end_s=float(time_s[end]),
                     complete=start_seen and end_seen)
         )  # fmt: skip
-    return tuple(found)
+    return found
 
 
 def _furthest_points(repetitions: Sequence[Repetition], usual_s: float) -> list[tuple[float, float]]:
     """Where repetitions meet, (end of one, start of the next), and the ends that meet no other."""
     points: list[tuple[float, float]] = []
-    for repetition in repetitions:
+    for number, repetition in enumerate(repetitions):
+        cut = not repetition.complete  # the outer end of a cut-off repetition is where it was lost, not where it turned
         if points and repetition.start_s - points[-1][1] < 0.5 * usual_s:
             points[-1] = (points[-1][0], repetition.start_s)
-        else:
+        elif not (cut and number == 0):
             points.append((repetition.start_s, repetition.start_s))
-        points.append((repetition.end_s, repetition.end_s))
+        if not (cut and number == len(repetitions) - 1):
+            points.append((repetition.end_s, repetition.end_s))
     return points
 
 
@@ -258,7 +277,7 @@ def _measured(
     view = camera_view(sequence)
     label, confidence = view.main()
     if asked != _AS_GIVEN:
-        repetitions = in_phase(movement, sequence, repetitions)
+        repetitions = of_movement(movement, sequence, repetitions)
     measured = tuple(
         _measure_repetition(movement, _turned(movement, Window(sequence, view, repetition, space=space)))
         for repetition in repetitions

@@ -122,6 +122,7 @@ class Movement:
         effort: (T,) how far the movement has gone, in any unit, from rest to the turning point; drives the phases.
         phases: names of the way to the turning point, of the pause there, and of the way back.
         metrics, rules: see there; none means that it is counted only.
+        least: what moves less than this, in the unit of ``effort``, is not this movement.
         presets: thresholds by name; all of the same class.
     """
 
@@ -132,7 +133,10 @@ class Movement:
     phases: tuple[str, str, str] = ("down", "pause", "up")
     metrics: tuple[Metric, ...] = ()
     rules: tuple[Rule, ...] = ()
-    presets: Mapping[str, RuleParameters] = field(default_factory=lambda: {"standard": RuleParameters()})
+    least: float = 0.0
+    presets: Mapping[str, RuleParameters] = field(
+        default_factory=lambda: dict.fromkeys(("standard", "beginner", "strict"), RuleParameters())
+    )
 
     def __post_init__(self) -> None:
         known = {metric.name for metric in self.metrics}

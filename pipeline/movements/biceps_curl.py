@@ -89,5 +89,6 @@ BICEPS_CURL = Movement(
     phases=("up", "pause", "down"),
     metrics=METRICS,
     rules=RULES,
+    least=30.0,
     presets=PRESETS,
 )

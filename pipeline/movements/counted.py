@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from pipeline.movements.base import Movement
@@ -31,13 +33,17 @@ def trunk_height(window: Window) -> Array:
     return window.heights(*SHOULDERS) - window.heights(*HIPS)
 
 
+def _counted(
+    name: str, label: str, effort: Callable[[Window], Array], curves: tuple[str, ...], first: str, least: float
+) -> Movement:
+    phases = ("down", "pause", "up") if first == "down" else ("up", "pause", "down")
+    return Movement(name, label, effort, curves, phases, tempo_metrics(phases), least=least)
+
+
 COUNTED = (
-    Movement("deadlift", "deadlift", trunk_forwards, _HIPS, metrics=tempo_metrics(("down", "pause", "up"))),
-    Movement("bench_press", "bench press", shoulders_to_hands, _ARMS, metrics=tempo_metrics(("down", "pause", "up"))),
-    Movement("pull_up", "pull-up", shoulders_to_hands, _ARMS, ("up", "pause", "down"),
-             tempo_metrics(("up", "pause", "down"))),
-    Movement("sit_up", "sit-up", trunk_height, _HIPS, ("up", "pause", "down"),
-             tempo_metrics(("up", "pause", "down"))),
-    Movement("front_raise", "front raise", hands_over_shoulders, _ARMS, ("up", "pause", "down"),
-             tempo_metrics(("up", "pause", "down"))),
-)  # fmt: skip
+    _counted("deadlift", "deadlift", trunk_forwards, _HIPS, "down", 15.0),
+    _counted("bench_press", "bench press", shoulders_to_hands, _ARMS, "down", 0.1),
+    _counted("pull_up", "pull-up", shoulders_to_hands, _ARMS, "up", 0.1),
+    _counted("sit_up", "sit-up", trunk_height, _HIPS, "up", 0.15),
+    _counted("front_raise", "front raise", hands_over_shoulders, _ARMS, "up", 0.2),
+)

@@ -162,12 +162,12 @@ def _label(image: Image, text: str, anchor: tuple[float, float], xy_px: Array, c
     """The words beside the person, with a line to what they are about."""
     seen = xy_px[np.isfinite(xy_px).all(axis=1)]
     left, right = float(seen[:, 0].min()), float(seen[:, 0].max())
-    gap = 14 * _size(image)
+    gap = 20 * _size(image)
     on_right = anchor[0] >= (left + right) / 2
     if (image.shape[1] - right if on_right else left) < 0.2 * image.shape[1]:  # no room for words there
         on_right = image.shape[1] - right >= left
     x = right + gap if on_right else left - gap
-    y = float(np.clip(anchor[1] - 2 * gap, 0, image.shape[0]))
+    y = float(np.clip(anchor[1] - 1.5 * gap, 0, image.shape[0]))
     _line(image, anchor, (x, y), _WHITE, 2.5 * _size(image))
     _line(image, anchor, (x, y), color, 1.2 * _size(image))
     write(image, text, (x, y), color, align="left" if on_right else "right")

@@ -163,7 +163,10 @@ def repetitions_figure(report: MovementReport) -> Figure:
                 right.errorbar(found.value, label, xerr=found.error, fmt="o", color=color, capsize=3)
         for limit in limits_of(report, metric):
             right.axvline(limit, color="black", linestyle="--", linewidth=1, label="limit")
-        right.set(xlabel=f"{metric.label}{f' ({metric.unit})' if metric.unit else ''}", title="With its standard error")
+        right.set(
+            xlabel=f"{metric.label}{f' ({metric.unit})' if metric.unit else ''}",
+            title="Main measure, bars: standard error",
+        )
         if right.get_legend_handles_labels()[0]:
             right.legend()
     sns.despine(figure)

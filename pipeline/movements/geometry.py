@@ -81,7 +81,7 @@ class Plane:
 
 
 class Window:
-    """The frames of one repetition and a moment before and after it (``MARGIN_S``), with what the movement's metrics ask for.
+    """The frames of one repetition and ``MARGIN_S`` around it, with what the movement's metrics ask for.
 
     Built from the cleaned sequence. Methods raise ``Unmeasurable`` in words where the view or the points don't allow.
     """
@@ -231,10 +231,18 @@ class Window:
         return size
 
     def _raw(self) -> Array:
-        """(T, J, 2 or 3) pixels with y up, or metres."""
-        if self.space and self.sequence.xyz_m is not None:
-            return self.sequence.xyz_m
-        return self.sequence.xy_px * (1.0, -1.0)
+        """(T, J, 2 or 3) pixels with y up, or metres above the floor."""
+        if not self.space or self.sequence.xyz_m is None:
+            return self.sequence.xy_px * (1.0, -1.0)
+        return self._standing
+
+    @cached_property
+    def _standing(self) -> Array:
+        """(T, J, 3) ``xyz_m``, which hangs at the hips, set down: the lowest point of every frame is on the floor."""
+        points = self.sequence.xyz_m
+        assert points is not None
+        lowest = np.fmin.reduce(points[..., 1], axis=1)
+        return np.asarray(points - np.stack([0 * lowest, lowest, 0 * lowest], axis=-1)[:, None])
 
     def plane(self, name: PlaneName) -> Plane:
         """The body in this plane; raises Unmeasurable when the camera does not show it."""

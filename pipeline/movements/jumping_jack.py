@@ -93,5 +93,6 @@ JUMPING_JACK = Movement(
     phases=("out", "top", "in"),
     metrics=METRICS,
     rules=RULES,
+    least=0.3,
     presets=PRESETS,
 )

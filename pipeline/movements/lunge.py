@@ -44,11 +44,15 @@ def effort(window: Window) -> Array:
 
 
 def front_side(window: Window) -> Side:
-    """The leg in front: at the lowest point its thigh is level, and that of the other hangs down.
+    """The leg in front: from the side its foot is further ahead; else the thigh that is level at the lowest point.
 
     Raises:
-        Unmeasurable: the thighs are too much alike.
+        Unmeasurable: the legs are too much alike.
     """
+    if window.sees_sagittal(0.77):
+        ahead = {s: float(np.nanmedian(window.track("sagittal", window.ankle(s))[window.bottom, 0])) for s in SIDES}
+        if abs(ahead["left"] - ahead["right"]) > 0.3:
+            return "left" if ahead["left"] > ahead["right"] else "right"
     height = {side: window.heights(f"{side}_hip") - window.heights(f"{side}_knee") for side in SIDES}
     length = window.full_length("left_hip", "left_knee")
     here = {side: float(np.nanmedian(height[side][window.bottom])) / length for side in SIDES}
@@ -119,5 +123,6 @@ LUNGE = Movement(
     curves=("left_knee_flexion", "right_knee_flexion", "left_hip_flexion", "right_hip_flexion", "trunk"),
     metrics=METRICS,
     rules=RULES,
+    least=0.15,
     presets=PRESETS,
 )

@@ -93,5 +93,6 @@ OVERHEAD_PRESS = Movement(
     phases=("up", "pause", "down"),
     metrics=METRICS,
     rules=RULES,
+    least=0.2,
     presets=PRESETS,
 )

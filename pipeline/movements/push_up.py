@@ -103,5 +103,6 @@ PUSH_UP = Movement(
     curves=("left_elbow_flexion", "right_elbow_flexion", "left_hip_flexion", "right_hip_flexion", "trunk"),
     metrics=METRICS,
     rules=RULES,
+    least=0.1,
     presets=PRESETS,
 )

@@ -29,7 +29,8 @@ class Guess:
 class Features:
     """What the rules look at; lengths in trunk lengths, angles in degrees.
 
-    trunk_deg: usual angle of the trunk from the vertical; trunk_range_deg: how much it changes.
+    trunk_deg: usual angle of the trunk from the vertical; upright_deg: the smallest; trunk_range_deg: how much it
+        changes.
     hips, shoulders, hands: how far they travel vertically.
     hands_high, hands_low: largest and smallest height of the hands over the shoulders.
     hands_travel: how far the hands move in the picture.
@@ -40,6 +41,7 @@ class Features:
     """
 
     trunk_deg: float
+    upright_deg: float
     trunk_range_deg: float
     hips: float
     shoulders: float
@@ -71,7 +73,7 @@ def recognize(sequence: PoseSequence, repetitions: Sequence[Repetition]) -> Gues
     scores = {name: _fit(conditions) for name, conditions in _conditions(typical).items()}
     best = max(scores, key=lambda name: scores[name])
     second = max((score for name, score in scores.items() if name != best), default=0.0)
-    confidence = scores[best] * (1 - 0.5 * second / max(scores[best], 1e-9))
+    confidence = scores[best] * (1 - 0.5 * second)
     if confidence < _MIN_CONFIDENCE:
         return Guess("unknown", 1 - scores[best], "no movement's description fits well")
     return Guess(best, confidence, "recognised by what moves and how far")
@@ -98,22 +100,22 @@ def _fit(conditions: Sequence[float]) -> float:
 
 def _conditions(f: Features) -> dict[str, tuple[float, ...]]:
     """Each movement's description as conditions that all should hold."""
-    lying, upright = _more(f.trunk_deg, 50, 15), _less(f.trunk_deg, 50, 15)
+    lying, upright = _more(f.upright_deg, 50, 15), _less(f.upright_deg, 40, 15)
     hands_still = _less(f.hands_travel, 0.35, 0.25)
     legs_bend = _more(f.hips, 0.13, 0.1)
-    legs_still = _less(f.hips, 0.3, 0.2)
+    legs_still = _less(f.knee_range_deg, 45, 20)
     return {
         "push_up": (lying, _more(f.elbow_range_deg, 35, 25), _more(f.shoulders, 0.2, 0.15),
                     _less(f.hands_high, 0.1, 0.3), hands_still),
         "bench_press": (lying, _more(f.elbow_range_deg, 35, 25), _less(f.shoulders, 0.2, 0.15),
                         _more(f.hands_high, 0.4, 0.3)),
-        "sit_up": (_more(f.trunk_range_deg, 30, 15), legs_still, _more(f.shoulders, 0.35, 0.2),
-                   _more(f.trunk_deg, 35, 15)),
+        "sit_up": (_more(f.trunk_range_deg, 30, 15), _less(f.hips, 0.3, 0.2), _more(f.shoulders, 0.35, 0.2),
+                   _more(f.upright_deg + f.trunk_range_deg, 65, 15)),
         "pull_up": (upright, _more(f.hands_low, 0.0, 0.2), _more(f.shoulders, 0.3, 0.2), hands_still,
                     _more(f.hips, 0.3, 0.2)),
         "squat": (upright, legs_bend, _more(f.shoulders, 0.3, 0.2), _more(f.knee_range_deg, 35, 20),
-                  _less(f.thigh_difference, 0.25, 0.2),
-                  _less(f.hands_high, 0.75, 0.3)),
+                  _less(f.thigh_difference, 0.25, 0.2), _less(f.hands_high, 0.75, 0.3),
+                  _less(f.upright_deg + f.trunk_range_deg, 82, 12)),
         "lunge": (upright, _more(f.hips, 0.2, 0.15), _more(f.thigh_difference, 0.3, 0.15),
                   _less(f.hands_high, 0.75, 0.3)),
         "deadlift": (_more(f.trunk_range_deg, 35, 15), _more(f.hands_travel, 0.5, 0.3), _less(f.hands_high, -0.3, 0.3),
@@ -123,7 +125,7 @@ def _conditions(f: Features) -> dict[str, tuple[float, ...]]:
         "biceps_curl": (upright, _more(f.elbow_range_deg, 60, 25), legs_still, _less(f.hands_high, 0.25, 0.2),
                         _less(f.hands_low, -0.2, 0.2), _less(f.arm_range_deg, 60, 25)),
         "overhead_press": (upright, _more(f.elbow_range_deg, 35, 25), legs_still, _more(f.hands_high, 0.6, 0.25),
-                           _more(f.hands_low, -0.5, 0.25)),
+                           _more(f.hands_low, -0.5, 0.25), _more(f.hands_travel - f.shoulders, 0.1, 0.2)),
         "front_raise": (upright, _less(f.elbow_range_deg, 55, 25), legs_still, _more(f.arm_range_deg, 50, 20),
                         _less(f.hands_high, 0.7, 0.3), _less(f.hands_low, -0.5, 0.25), _less(f.feet_range, 0.35, 0.2)),
     }  # fmt: skip
@@ -157,6 +159,7 @@ def features(part: PoseSequence, turn_s: float) -> Features | None:
     over = (hands - shoulders)[:, 1] / size
     return Features(
         trunk_deg=_percentile(lean, 50),
+        upright_deg=_percentile(lean, 5),
         trunk_range_deg=_range(lean),
         hips=_range(hips_up) / size,
         shoulders=_range(shoulders_up) / size,

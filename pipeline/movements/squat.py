@@ -107,16 +107,15 @@ def thigh(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
     if window.space or window.sees_sagittal(0.77):
         if window.view == "side":
             window.whole("sagittal", (hip,), (knee,), window.bottom)
-        value, error = window.inclination("sagittal", (knee,), (hip,))
-        return window.at(90 - np.abs(value), error, joints, window.bottom), joints
+        lean, error = window.inclination("sagittal", (knee,), (hip,))
+        return window.at(np.asarray(90.0 - np.abs(lean)), error, joints, window.bottom), joints
     window.clarity(joints, window.bottom)
     height = window.heights(hip) - window.heights(knee)
     length = window.full_length(hip, knee)
     sine = np.clip(height / length, -1, 1)
     noise = np.degrees(window.height_error(hip, knee) / length / np.sqrt(np.maximum(1 - sine**2, 0.05)))
-    return window.at(
-        np.degrees(np.arcsin(sine)), np.hypot(noise, _FORESHORTENED_DEG), joints, window.bottom
-    ), joints  # fmt: skip
+    angle: Array = np.degrees(np.arcsin(sine))
+    return window.at(angle, np.hypot(noise, _FORESHORTENED_DEG), joints, window.bottom), joints
 
 
 def knee(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
@@ -352,5 +351,6 @@ SQUAT = Movement(
     curves=("left_knee_flexion", "right_knee_flexion", "left_hip_flexion", "right_hip_flexion", "trunk"),
     metrics=METRICS,
     rules=RULES,
+    least=0.15,
     presets=PRESETS,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,16 +52,61 @@ def turning_points(values: Array, threshold: float) -> tuple[Indices, Indices]:
     return positions, np.array([sign for _, sign in found], dtype=np.int_)
 
 
-def cycles(positions: Indices, signs: Indices, rest: int) -> Indices:
-    """(K, 3) start, turn and end of the cycles that begin and end at extremes of sign ``rest``."""
-    first = np.flatnonzero(signs == rest)
-    first = first[first + 2 < len(signs)]
-    return np.stack([positions[first], positions[first + 1], positions[first + 2]], axis=1)
+@dataclass(frozen=True, eq=False)
+class Turns:
+    """The turning points of a curve in one run, and when it moves between them.
+
+    Attributes:
+        positions: (M,) indices of the extremes.
+        signs: (M,) +1 high, -1 low, alternating.
+        leaves: (M - 1,) last index at which the curve is still near each extreme but the last.
+        arrives: (M - 1,) first index at which it is near the next one.
+    """
+
+    positions: Indices
+    signs: Indices
+    leaves: Indices
+    arrives: Indices
+
+    def cycles(self, rest: int) -> Indices:
+        """(K, 5) start, turn and end of the cycles between extremes of sign ``rest``, and where the wide cycle lies.
+
+        The rest is left out of the first three. The wide cycle goes to the middle of the rest on either side (which
+        noise does not move about, as it does the extreme), but by no more than half of the movement's duration.
+        """
+        first = np.flatnonzero(self.signs == rest)
+        first = first[first + 2 < len(self.signs)]
+        middle = self.positions.copy()
+        middle[1:-1] = (self.arrives[:-1] + self.leaves[1:]) // 2
+        start, end = self.leaves[first], self.arrives[first + 1]
+        room = (end - start) // 2
+        wide_start = np.maximum(middle[first], start - room)
+        wide_end = np.minimum(middle[first + 2], end + room)
+        return np.stack([start, self.positions[first + 1], end, wide_start, wide_end], axis=1)
+
+
+def turns(values: Array, threshold: float, rest_band: float, offset: int = 0) -> Turns:
+    """The turning points of a curve without NaN; near is within ``rest_band`` of the way to the next extreme.
+
+    Args:
+        offset: added to all indices.
+    """
+    positions, signs = turning_points(values, threshold)
+    if len(positions) < 2:
+        return Turns(positions + offset, signs, positions[:0], positions[:0])
+    lengths = np.diff(positions)
+    way = np.repeat(np.diff(values[positions]), lengths)
+    index = np.arange(positions[0], positions[-1])
+    done = (values[index] - np.repeat(values[positions[:-1]], lengths)) / way
+    starts = positions[:-1] - positions[0]
+    leaves = np.maximum.reduceat(np.where(done <= rest_band, index, -1), starts)
+    arrives = np.minimum.reduceat(np.where(done >= 1 - rest_band, index, len(values)), starts)
+    return Turns(positions + offset, signs, leaves + offset, np.minimum(arrives, positions[1:]) + offset)
 
 
 def normalised(values: Array, found: Indices) -> Array:
-    """(K, PHASES, D) each cycle of (N, D) curves at evenly spaced phases, its own mean taken off."""
-    start, end = found[:, :1], found[:, 2:]
+    """(K, PHASES, D) each wide cycle of (N, D) curves at evenly spaced phases, its own mean taken off."""
+    start, end = found[:, 3:4], found[:, 4:]
     position = start + (end - start) * np.linspace(0, 1, PHASES)
     before = position.astype(np.int_)
     share = (position - before)[..., None]

@@ -21,8 +21,8 @@ class LiveRepetitions:
 
     Every ``every_s`` seconds the batch analysis runs on the last ``memory_s`` seconds, so ``repetitions`` is what
     ``find_repetitions`` says about the same frames as long as the memory holds them all. What is older keeps the answer
-    that it had. The first repetitions of a set are told together with its third, and ``finish`` tells the rest: one or two
-    may still be anything.
+    that it had. The first repetitions of a set are told together with its third, and ``finish`` tells the rest: one or
+    two may still be anything. Those told early may be revised, ``repetitions`` is the answer.
     """
 
     def __init__(

@@ -23,8 +23,13 @@ class RepetitionParameters:
         and a walking leg bend less than 60 degrees, curls and raises more.
     hysteresis: shares of a curve's range that are tried as the reversal that counts; the most regular one wins.
     min_likeness: a cycle less like its neighbours than this is something else (setting up, walking).
+    min_relative_likeness: the same as a share of the set's median; in a regular set an odd cycle is an odd one.
     min_set_likeness: mean likeness that a long set needs; by chance it stays below.
     few_likeness: and this much more over the number of repetitions: few must be more alike than many to be believed.
+    open_gap: posture at the end against the start, over that at the turn: above this it is a change of posture.
+    closed_gap: up to this a movement plainly returns, and noisy key points may make its cycles less alike.
+    closed_ease: by this factor, when it is also what the person mainly does.
+    main_share: part of all the person's movement that makes it that.
     min_amplitude: share of the set's median amplitude that a repetition must reach; half a movement is none.
     max_duration_ratio: to the set's median duration; tired people slow down, but hardly more than this.
     max_shift: how far the body may be beside its starting place at the end; who goes further walks.
@@ -34,6 +39,7 @@ class RepetitionParameters:
     single_gap: distance between its end and its start, over that to the turning point.
     single_share: part of all the clip's movement that lies in it.
     rest_band: the repetition starts and ends where the curve leaves and reaches this share of its amplitude.
+    complete_share: of the longer way (there or back) that the shorter one must reach; less is cut off.
     cut_off_share: a cut-off repetition is told when at least this share of the amplitude is seen.
     """
 
@@ -45,8 +51,13 @@ class RepetitionParameters:
     min_one_sided_bend: float = 1.05
     hysteresis: tuple[float, ...] = (0.15, 0.25, 0.4, 0.55, 0.7)
     min_likeness: float = 0.1
-    min_set_likeness: float = 0.2
+    min_relative_likeness: float = 0.3
+    min_set_likeness: float = 0.25
     few_likeness: float = 1.0
+    open_gap: float = 0.8
+    closed_gap: float = 0.5
+    closed_ease: float = 0.7
+    main_share: float = 0.3
     min_amplitude: float = 0.5
     max_duration_ratio: float = 4.0
     max_shift: float = 0.5
@@ -56,6 +67,7 @@ class RepetitionParameters:
     single_gap: float = 0.4
     single_share: float = 0.6
     rest_band: float = 0.1
+    complete_share: float = 0.6
     cut_off_share: float = 0.5
 
     def __post_init__(self) -> None:

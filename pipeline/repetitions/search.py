@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.poses import Array, PoseSequence
 from pipeline.repetitions import cycles as cyc
-from pipeline.repetitions.cycles import Indices
+from pipeline.repetitions.cycles import Indices, Turns
 from pipeline.repetitions.results import Repetition, RepetitionParameters, RepetitionSet
 from pipeline.repetitions.signals import (
     DRIFT_S,
@@ -22,7 +22,7 @@ from pipeline.repetitions.signals import (
     smoothed,
 )
 
-_Reading = tuple[str, tuple[tuple[Indices, Indices], ...]]  # a curve's name, its turning points run by run
+_Reading = tuple[str, tuple[Turns, ...]]  # a curve's name, its turning points run by run
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class _Candidate:
     """One reading of the movement: a curve, its turning points by run, the cycles and how alike they are."""
 
     name: str
-    turns: tuple[tuple[Indices, Indices], ...]
+    turns: tuple[Turns, ...]
     rest: int
     cycles: Indices
     likeness: Array
@@ -75,12 +75,12 @@ def _best(signals: Signals, names: Sequence[str], rules: RepetitionParameters) -
     readings = [reading for name in names for reading in _readings(signals, name, rules)]
     scored = [candidate for reading in readings if (candidate := _scored(signals, reading, motion, rules)) is not None]
     for candidate in sorted(scored, key=lambda one: -one.score)[:TRIES]:
-        if _convincing(signals, candidate, rules):
+        if _convincing(signals, motion, candidate, rules):
             return _from_rest(signals, candidate, motion, rules)
     return _single(signals, readings, motion, rules)
 
 
-CLEARLY = 0.85  # a likeness below this share of the other's decides between two readings
+CLEARLY = 0.8  # a likeness below this share of the other's decides between two readings
 TRIES = 20  # readings, best first, that are looked at before a set is given up
 
 
@@ -94,8 +94,8 @@ class _Motion:
     symmetric_rhythm: Array
 
     def share(self, found: Indices) -> Array:
-        """(K,) the part of all movement that lies in each cycle."""
-        parts = [(path[found[:, 2]] - path[found[:, 0]]) / max(path[-1], 1e-9) for path in self.paths]
+        """(K,) the part of all movement that lies in each wide cycle."""
+        parts = [(path[found[:, 4]] - path[found[:, 3]]) / max(path[-1], 1e-9) for path in self.paths]
         return np.asarray(np.mean(parts, axis=0), dtype=np.float64)
 
 
@@ -128,14 +128,11 @@ def _readings(signals: Signals, name: str, rules: RepetitionParameters) -> list[
     ]
     for share in rules.hysteresis:
         threshold = max(share * (high - low), rules.min_travel / 3)
-        turns = []
-        for offset, piece in pieces:
-            positions, signs = cyc.turning_points(piece, threshold)
-            turns.append((positions + offset, signs))
-        key = b"|".join(positions.tobytes() for positions, _ in turns)
-        if key not in known and any(len(positions) > 2 for positions, _ in turns):
+        turns = tuple(cyc.turns(piece, threshold, rules.rest_band, offset) for offset, piece in pieces)
+        key = b"|".join(run.positions.tobytes() for run in turns)
+        if key not in known and any(len(run.positions) > 2 for run in turns):
             known.add(key)
-            readings.append((name, tuple(turns)))
+            readings.append((name, turns))
     return readings
 
 
@@ -144,17 +141,17 @@ def _finite(values: Array) -> list[tuple[int, int]]:
     return [(a, b) for a, b in edges.reshape(-1, 2).tolist() if b - a >= 3]
 
 
-def _cycles(turns: tuple[tuple[Indices, Indices], ...], rest: int) -> Indices:
-    found = [cyc.cycles(positions, signs, rest) for positions, signs in turns]
-    return np.concatenate(found) if found else np.empty((0, 3), dtype=np.int_)
+def _cycles(turns: tuple[Turns, ...], rest: int) -> Indices:
+    found = [run.cycles(rest) for run in turns]
+    return np.concatenate(found) if found else np.empty((0, 5), dtype=np.int_)
 
 
 def _possible(signals: Signals, found: Indices, rules: RepetitionParameters) -> NDArray[np.bool_]:
     """Which cycles have a repetition's duration and end where they began."""
-    duration_s = (found[:, 2] - found[:, 0]) / GRID_HZ
+    wide_s, duration_s = (found[:, 4] - found[:, 3]) / GRID_HZ, (found[:, 2] - found[:, 0]) / GRID_HZ
     moved = signals.boxes[found[:, 2]] - signals.boxes[found[:, 0]]
     shift = np.minimum(np.abs(moved[:, 0]), np.abs(moved[:, 2]))  # both sides must have moved on
-    return (duration_s >= rules.min_duration_s) & (duration_s <= rules.max_duration_s) & ~(shift > rules.max_shift)
+    return (wide_s >= rules.min_duration_s) & (duration_s <= rules.max_duration_s) & ~(shift > rules.max_shift)
 
 
 def _amplitudes(curve: Array, found: Indices) -> Array:
@@ -179,14 +176,16 @@ def _scored(
         return None
     each = [cyc.likeness(cyc.normalised(space, found)) for space in motion.spaces]
     likeness = max(each, key=lambda values: float(np.median(values)))
-    kept = likeness >= rules.min_likeness
+    kept = likeness >= max(rules.min_likeness, rules.min_relative_likeness * float(np.median(likeness)))
     if not kept.any():
         return None
-    duration = (found[:, 2] - found[:, 0]).astype(float)
+    duration = (found[:, 4] - found[:, 3]).astype(float)
     amplitude = _amplitudes(signals[name], found)
     typical_s, typical = np.median(duration[kept]), np.median(amplitude[kept])
-    kept &= amplitude >= rules.min_amplitude * typical
-    kept &= (duration < rules.max_duration_ratio * typical_s) & (duration > typical_s / rules.max_duration_ratio)
+    large = amplitude >= rules.min_amplitude * typical
+    ratio = duration / typical_s
+    kept &= large & (ratio < rules.max_duration_ratio) & (ratio > 1 / rules.max_duration_ratio)
+    kept |= _between(found, kept) & large & (ratio < 2) & (ratio > 0.5)
     count = int(kept.sum())
     if not count:
         return None
@@ -213,17 +212,40 @@ def _bend(signals: Signals, found: Indices) -> Array:
     return np.asarray(np.fmax.reduce(_extent(np.stack(bends, axis=1), found), axis=1), dtype=np.float64)
 
 
+def _between(found: Indices, kept: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(K,) which cycles fill the room between two kept ones without a break: in the midst of a set."""
+    joined = found[1:, 3] - found[:-1, 4] <= (found[1:, 4] - found[1:, 3]) // 4
+    before, after = np.zeros_like(kept), np.zeros_like(kept)
+    before[1:] = joined & kept[:-1]
+    after[:-1] = joined & kept[1:]
+    return before & after
+
+
 def _extent(values: Array, found: Indices) -> Array:
     """(K, C) highest minus lowest of each column in each cycle."""
     flat = values.reshape(len(values), -1)
-    return np.array([np.fmax.reduce(flat[a : b + 1]) - np.fmin.reduce(flat[a : b + 1]) for a, _, b in found.tolist()])
+    return np.array(
+        [np.fmax.reduce(flat[a : b + 1]) - np.fmin.reduce(flat[a : b + 1]) for a, _, b, *_ in found.tolist()]
+    )
 
 
-def _convincing(signals: Signals, candidate: _Candidate, rules: RepetitionParameters) -> bool:
+def _gaps(space: Array, found: Indices) -> Array:
+    """(K,) how far the posture at the end is from that at the start, over how far that at the turn is."""
+    start, turn, end = (space[found[:, column]] for column in range(3))
+    away = np.minimum(np.linalg.norm(turn - start, axis=1), np.linalg.norm(turn - end, axis=1))
+    return np.asarray(np.linalg.norm(end - start, axis=1) / np.maximum(away, 1e-9), dtype=np.float64)
+
+
+def _convincing(signals: Signals, motion: _Motion, candidate: _Candidate, rules: RepetitionParameters) -> bool:
     """Whether a set is alike enough for its size, and moves enough."""
     kept = candidate.cycles[candidate.kept]
     count, likeness = len(kept), candidate.likeness[candidate.kept].mean()
-    if count < 2 or likeness < rules.min_set_likeness + rules.few_likeness / count:
+    if count < 2:
+        return False
+    gap = float(np.median(_gaps(signals.body, kept)))
+    mainly = gap <= rules.closed_gap and float(motion.share(kept).sum()) >= rules.main_share
+    enough = rules.few_likeness / count + rules.min_set_likeness
+    if gap > rules.open_gap or likeness < (rules.closed_ease * enough if mainly else enough):
         return False
     anyone, _, together = (np.median(travel) for travel in _travel(signals, kept))
     one_sided = anyone >= rules.min_one_sided_travel and np.median(_bend(signals, kept)) >= rules.min_one_sided_bend
@@ -235,7 +257,7 @@ def _from_rest(signals: Signals, candidate: _Candidate, motion: _Motion, rules: 
     more of them are whole, else where more time is spent.
     """
     other = _scored(signals, (candidate.name, candidate.turns), motion, rules, -candidate.rest)
-    if other is None or not _convincing(signals, other, rules):
+    if other is None or not _convincing(signals, motion, other, rules):
         return candidate
     likeness = [float(one.likeness[one.kept].mean()) for one in (candidate, other)]
     count = [int(one.kept.sum()) for one in (candidate, other)]
@@ -262,8 +284,7 @@ def _single(
             found = found[_possible(signals, found, rules)]
             found = found[motion.share(found) >= rules.single_share]
             for cycle in found:
-                trimmed = _trimmed(signals[name], cycle, rules)
-                score = _lone_score(signals, motion, trimmed, rules)
+                score = _lone_score(signals, motion, cycle, rules)
                 if score > 0 and (best is None or score > best.score):
                     likeness = np.array([min(score, 1.0)])
                     best = _Candidate(name, turns, rest, cycle[None], likeness, np.ones(1, dtype=bool), score)
@@ -275,27 +296,25 @@ def _lone_score(signals: Signals, motion: _Motion, cycle: Indices, rules: Repeti
     share = float(motion.share(cycle[None])[0])
     if share < rules.single_share:
         return 0.0
-    start, turn, end = cycle.tolist()
-    reversal, gap = [], []
-    for space in motion.spaces:
-        there, back = cyc.ways(space, start, turn, end)
-        reversal.append(float(cyc.alike(there[None], back[None])[0]))
-        away = min(np.linalg.norm(space[turn] - space[start]), np.linalg.norm(space[turn] - space[end]))
-        gap.append(float(np.linalg.norm(space[end] - space[start]) / max(away, 1e-9)))
+    start, turn, end = cycle[:3].tolist()
+    ways = [cyc.ways(space, start, turn, end) for space in motion.spaces]
+    reversal = min(float(cyc.alike(there[None], back[None])[0]) for there, back in ways)
+    gap = float(_gaps(signals.body, cycle[None])[0])
     anyone, both, _ = (float(value[0]) for value in _travel(signals, cycle[None]))
     even = both >= rules.single_symmetry * anyone and both >= rules.single_travel
     one_limb = both < rules.min_travel and float(_bend(signals, cycle[None])[0]) >= rules.min_one_sided_bend
-    if not (even or one_limb) or min(reversal) < rules.single_likeness or gap[0] > rules.single_gap:
+    if not (even or one_limb) or reversal < rules.single_likeness or gap > rules.single_gap:
         return 0.0
-    return min(reversal) * share * (1 - gap[0])
+    return reversal * share * (1 - gap)
 
 
 def _result(person: int, signals: Signals, best: _Candidate, rules: RepetitionParameters) -> RepetitionSet:
     curve = signals[best.name]
     kept = best.cycles[best.kept]
     amplitude = float(np.median(_amplitudes(curve, kept)))
+    edges = {int(run.positions[end]) for run in best.turns if len(run.positions) for end in (0, -1)}
     repetitions = [
-        _repetition(person, signals.time_s, curve, cycle, likeness, rules)
+        _repetition(person, signals.time_s, curve, cycle, likeness, bool(edges & set(cycle[3:].tolist())), rules)
         for cycle, likeness in zip(kept, best.likeness[best.kept], strict=True)
     ]
     repetitions += _cut_off(person, signals, best, amplitude, rules)
@@ -312,31 +331,21 @@ def _result(person: int, signals: Signals, best: _Candidate, rules: RepetitionPa
     )
 
 
-def _trimmed(curve: Array, cycle: Indices, rules: RepetitionParameters) -> Indices:
-    """The cycle without the rest before and after it."""
-    start, turn, end = (int(index) for index in cycle)
-    there, back = abs(curve[turn] - curve[start]), abs(curve[turn] - curve[end])
-    leaves = np.abs(curve[start : turn + 1] - curve[start]) <= rules.rest_band * there
-    returns = np.abs(curve[turn : end + 1] - curve[end]) <= rules.rest_band * back
-    return np.array([start + int(np.flatnonzero(leaves)[-1]), turn, turn + int(np.flatnonzero(returns)[0])])
-
-
 def _repetition(
-    person: int, time_s: Array, curve: Array, cycle: Indices, likeness: float, rules: RepetitionParameters
+    person: int,
+    time_s: Array,
+    curve: Array,
+    cycle: Indices,
+    likeness: float,
+    at_edge: bool,
+    rules: RepetitionParameters,
 ) -> Repetition:
-    """A cycle as a repetition; incomplete when one of the two ways is cut short."""
-    there, back = np.abs(curve[cycle[1]] - curve[cycle[[0, 2]]])
-    full = max(there, back)
-    first, turn, last = _trimmed(curve, cycle, rules).tolist()
-    return Repetition(
-        person,
-        float(time_s[first]),
-        float(time_s[turn]),
-        float(time_s[last]),
-        bool(min(there, back) >= rules.cut_off_share * full),
-        float(np.clip(likeness, 0, 1)),
-        float(full),
-    )
+    """A cycle as a repetition; incomplete when a run's edge cuts one of its two ways short."""
+    there, back = np.abs(curve[cycle[1]] - curve[cycle[[0, 2]]]).tolist()
+    start_s, turn_s, end_s = time_s[cycle[:3]].tolist()
+    complete = not at_edge or min(there, back) >= rules.complete_share * max(there, back)
+    confidence = float(np.clip(likeness, 0, 1))
+    return Repetition(person, start_s, turn_s, end_s, complete, confidence, max(there, back))
 
 
 def _cut_off(
@@ -344,27 +353,33 @@ def _cut_off(
 ) -> list[Repetition]:
     """What is seen of repetitions that were under way when a run began or ended."""
     curve, found = signals[best.name], []
+    kept = best.cycles[best.kept]
     confidence = 0.5 * float(np.median(best.likeness[best.kept]).clip(0, 1))
-    limit = float(np.max(best.cycles[best.kept, 2] - best.cycles[best.kept, 0]))
-    for positions, signs in best.turns:
-        if len(positions) < 2:
-            continue
-        pairs = [(positions[0], positions[1])] if signs[0] == -best.rest else []
-        pairs += [(positions[-1], positions[-2])] if signs[-1] == -best.rest else []
-        for turn, rest in pairs:
-            way = abs(curve[turn] - curve[rest])
-            if way < rules.cut_off_share * amplitude or abs(turn - rest) > limit:
-                continue
-            start, end = sorted((int(turn), int(rest)))
-            found.append(
-                Repetition(
-                    person,
-                    float(signals.time_s[start]),
-                    float(signals.time_s[turn]),
-                    float(signals.time_s[end]),
-                    False,
-                    confidence,
-                    float(way),
-                )
-            )
+    limit = int(np.max(kept[:, 2] - kept[:, 0]))
+    for run in best.turns:
+        for turn, start, end in _open_ends(run, curve, best.rest, rules.min_amplitude * amplitude):
+            way = float(abs(curve[end if turn == start else start] - curve[turn]))
+            if way >= rules.cut_off_share * amplitude and end - start <= limit and turn not in kept[:, 1]:
+                start_s, turn_s, end_s = signals.time_s[[start, turn, end]].tolist()
+                found.append(Repetition(person, start_s, turn_s, end_s, False, confidence, way))
     return found
+
+
+def _open_ends(run: Turns, curve: Array, rest: int, enough: float) -> list[tuple[int, int, int]]:
+    """Turn, start and end of what a run shows of a repetition at its beginning and at its end.
+
+    A way there, or back, of less than ``enough`` does not count as seen.
+    """
+    if len(run.positions) < 2:
+        return []
+    ways = np.abs(np.diff(curve[run.positions]))
+    first = 0 if run.signs[0] == -rest else 1 if ways[0] < enough else None
+    last = len(ways) if run.signs[-1] == -rest else len(ways) - 1 if ways[-1] < enough else None
+    ends = []
+    if first is not None and first < len(ways):
+        turn = int(run.positions[first])
+        ends.append((turn, turn, int(run.arrives[first])))
+    if last is not None and last > 0:
+        turn = int(run.positions[last])
+        ends.append((turn, int(run.leaves[last - 1]), turn))
+    return ends

@@ -264,7 +264,7 @@ class Controls:
         flat = unit(level) * np.sqrt(1 - bent**2)[..., None] + bent[..., None] * np.array([0.0, 1.0, 0.0])
         share = np.clip((bent - fore[..., 1]) / 0.3, 0, 1)[..., None]
         hand = unit(fore + (flat - fore) * np.sqrt(share))
-        inward = -SIGNS[:, None] * np.cross(np.array([0.0, 1.0, 0.0]), hand)
+        inward: Array = np.cross(hand, np.array([0.0, 1.0, 0.0])) * SIGNS[:, None]
         return hand, unit(thumb_side(chest, hand) * (1 - share) + unit(inward) * share)
 
     def catch_with_hands(self) -> None:

@@ -104,3 +104,36 @@ def test_synth_refuses_what_it_cannot_do(
     assert out == ""
     assert len(err.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_the_sample_is_analysed_on_the_way_and_the_command_says_the_same(
+    store: RunStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = sample.ensure_sample_run(store)
+    assert list(run.results()) == ["movement-squat-person1"]
+    assert main(["analyze", run.id, "--movement", "squat", "--out", str(store.folder), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    truth = read_truth(truth_path(sample.sample_clip())).people[0].repetitions
+    assert len(answer["repetitions"]) == len(truth)
+    for found, true in zip(answer["repetitions"], truth, strict=True):
+        assert {"person", "start_s", "turn_s", "end_s", "complete", "remarks"} <= set(found)
+        assert found["complete"]
+        assert found["turn_s"] == pytest.approx(true.turn_s, abs=0.5)
+    assert isinstance(answer["refusals"], list)
+
+
+def test_analyze_refuses_an_unknown_run_and_counts_nobody_as_nothing(
+    store: RunStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["analyze", "no-such-run", "--out", str(store.folder)]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    picture = tmp_path / "wall.png"
+    picture.write_bytes(_grey_png())
+    assert main(["analyze", str(picture), "--out", str(tmp_path / "o"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["repetitions"] == []
+
+
+def _grey_png() -> bytes:
+    import cv2
+
+    return bytes(cv2.imencode(".png", np.full((40, 60, 3), 90, dtype=np.uint8))[1])

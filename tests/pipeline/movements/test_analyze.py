@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from pipeline.movements import (
     movement_named,
     thresholds,
 )
+from pipeline.movements.analyze import of_movement
 from pipeline.movements.judge import remark_confidence
 from pipeline.movements.recognize import recognize
 from pipeline.movements.squat import SquatParameters
@@ -151,6 +153,7 @@ def test_movements_without_rules_say_so(name: str) -> None:
     assert report.complete == 3 and not report.has_rules and not report.remarks
     assert any("no form rules" in line for line in report.summary)
     assert {repetition.verdict for repetition in report.repetitions} == {"not judged"}
+    assert report_of(name, press(), SIDE, "strict").preset == "standard"  # all the same where nothing is judged
     assert report.curves and all(np.isfinite(values).any() for values in report.curves.values())
 
 
@@ -216,7 +219,7 @@ def test_without_a_person_the_one_who_moves_is_taken() -> None:
     assert analyze(recording, "squat").person == 7
     assert analyze(recording, "biceps_curl").person == 5
     assert analyze(recording, "squat", person=3).repetitions == ()
-    with pytest.raises(MovementError, match="no person 9.*3, 5, 7"):
+    with pytest.raises(MovementError, match=r"no person 9.*3, 5, 7"):
         analyze(recording, "squat", person=9)
 
 
@@ -272,6 +275,29 @@ def test_remark_confidence_follows_margin_and_key_points() -> None:
     assert remark_confidence(4.0, 4.0, 1.0) == pytest.approx(0.841, abs=0.001)
     assert remark_confidence(4.0, 4.0, 0.4) == pytest.approx(0.841 / 2, abs=0.001)
     assert remark_confidence(float("nan"), 4.0, 1.0) == 0.0
+
+
+def test_a_set_read_from_lowest_to_lowest_point_is_cut_anew() -> None:
+    sequence = film(lambda share, _: squat(share), yaw_deg=SIDE, repetitions=4)
+    true = repetitions_of(sequence, 4)
+    bottoms = [repetition.turn_s for repetition in true]
+    swapped = [replace(true[0], start_s=a, turn_s=(a + b) / 2 + 0.05, end_s=b) for a, b in pairwise(bottoms)]
+    found = of_movement(MOVEMENTS["squat"], sequence, swapped)
+    assert len(found) == 4 and all(repetition.complete for repetition in found)
+    for repetition, truth in zip(found, true, strict=True):
+        assert repetition.turn_s == pytest.approx(truth.turn_s, abs=0.2)
+        assert repetition.start_s == pytest.approx(truth.start_s, abs=0.4)
+        assert repetition.end_s == pytest.approx(truth.end_s, abs=0.4)
+    within = sequence.between(bottoms[0] - 0.05, bottoms[-1] + 0.05)
+    cut = of_movement(MOVEMENTS["squat"], within, swapped)
+    assert [repetition.complete for repetition in cut] == [False, True, True, False]
+    assert of_movement(MOVEMENTS["squat"], sequence, true) == true
+
+
+def test_what_hardly_moves_is_not_the_movement_asked_for() -> None:
+    nod = film(lambda share, _: squat(0.12 * share), yaw_deg=SIDE)
+    assert of_movement(MOVEMENTS["squat"], nod, repetitions_of(nod)) == ()
+    assert of_movement(MOVEMENTS["squat"], nod, ()) == ()
 
 
 def test_a_hint_when_the_movement_asked_for_does_not_fit() -> None:
