@@ -43,9 +43,15 @@ def set_figure(report: MovementReport, curves: Sequence[str], *, moment_s: float
             layer="below",
         )
         figure.add_annotation(
-            x=repetition.turn_s, y=0, yref="paper", text=f"<b>{repetition.number}</b>", showarrow=False, yanchor="bottom",
-            bgcolor="rgba(127, 127, 127, 0.35)", borderpad=1,
-        )  # fmt: skip
+            x=repetition.turn_s,
+            y=0,
+            yref="paper",
+            yanchor="bottom",
+            text=f"<b>{repetition.number}</b>",
+            showarrow=False,
+            bgcolor="rgba(127, 127, 127, 0.35)",
+            borderpad=1,
+        )
         figure.add_vline(x=repetition.turn_s, line={"color": "gray", "width": 1, "dash": "dot"}, layer="below")
     _mark_faults(figure, report, curves)
     if moment_s is not None:

@@ -73,7 +73,6 @@ def _make_film(
 @st.fragment(run_every=REFRESH_S)
 def _film_progress(job: Job, key: str) -> None:
     if not job.running:
-        st.session_state[f"{key}-seek"] = st.session_state.get(f"{key}-seek", 0) + 1  # the film begins where one was
         st.rerun(scope="app")
     share, text = progress_text(job.progress)
     st.progress(share, text=f"Drawing: {text}")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pipeline.movements.analyze import AUTO, MOVEMENTS, measure, movement_named
 from pipeline.movements.base import Measurements, Movement, RuleParameters
@@ -161,8 +162,10 @@ def choose_thresholds(movement: Movement, key: str) -> RuleParameters:
         )
         state = f"{key}-{movement.name}-{preset}"
         values: dict[str, float] = {}
-        columns = st.columns(3)
+        columns: list[DeltaGenerator] = []
         for number, threshold in enumerate(thresholds_of(movement)):
+            if number % 3 == 0:
+                columns = st.columns(3, vertical_alignment="bottom")
             slider = f"{state}-{threshold.name}"
             st.session_state.setdefault(slider, float(getattr(start, threshold.name)))
             values[threshold.name] = columns[number % 3].slider(

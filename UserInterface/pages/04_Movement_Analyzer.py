@@ -14,7 +14,7 @@ from pipeline.poses import Recording
 from pipeline.runs import Run
 from UserInterface.components import session
 from UserInterface.components.movement_compare import compare
-from UserInterface.components.movement_files import command, downloads, keep
+from UserInterface.components.movement_files import downloads, keep, show_command
 from UserInterface.components.movement_form import (
     choose_movement,
     choose_person,
@@ -71,8 +71,7 @@ def _analyse(run: Run, recording: Recording, who: DeltaGenerator, what: DeltaGen
     downloads(view)
     if kept:
         st.caption(kept)
-    st.markdown("##### The same on the command line")
-    st.code(command(run.id, report, chosen), language="bash", wrap_lines=True)
+    show_command(run, report, chosen)
 
 
 main()

@@ -23,14 +23,15 @@ from pipeline.movements.common import (
     tempo_metrics,
     trunk_lean,
 )
-from pipeline.movements.geometry import SIDES, SPREAD_DEG, Estimate, Side, Unmeasurable, Window
+from pipeline.movements.geometry import SIDES, Estimate, Side, Unmeasurable, Window
 from pipeline.poses import Array
 
 FOOT_LENGTH = 0.40  # heel to toes in trunk lengths (median of BlazePose's points, ViewParameters.foot_length)
 FOOT_BIAS_DEG = (
-    4.0  # the models' heels and toes move by this when only the shin leans (clips with heels down: -4 to 11)
+    4.0  # the models' heels and toes move by this when only the shin leans (clips with heels down: -7 to 13)
 )
 MOST_TURNED_DEG = 35.0  # turned further, thigh and foot of one side point across the camera's view
+TURNED_DEG = 30.0  # error of the knee's direction against the foot's at 45 degrees of turn: one side looks flattened
 STAGGERED = 0.1  # trunk lengths by which one foot or knee may be in front of the other
 HIPS_BACK = 0.4  # trunk lengths by which the hips go back in a squat; an oblique view shows it as a shift to the side
 _FORESHORTENED_DEG = 8.0  # an angle from a shortened length is off by up to 10 degrees by perspective (actor)
@@ -57,13 +58,13 @@ class SquatParameters(RuleParameters):
 
     thigh_deg: float = 30.0
     knee_deg: float = 90.0
-    knee_inward_deg: float = 8.0
+    knee_inward_deg: float = 10.0
     knee_valgus_deg: float = 10.0
     knee_separation: float = 0.8
     lean_deg: float = 55.0
-    lean_over_shin_deg: float = 40.0
+    lean_over_shin_deg: float = 45.0
     shoulder_ahead: float = 0.75
-    heel_rise_deg: float = 15.0
+    heel_rise_deg: float = 14.0
     shoulder_tilt_deg: float = 6.0
     hip_shift: float = 0.10
     asymmetry_deg: float = 12.0
@@ -72,14 +73,14 @@ class SquatParameters(RuleParameters):
 PRESETS = MappingProxyType(
     {
         "beginner": SquatParameters(
-            thigh_deg=38.0, knee_deg=100.0, knee_inward_deg=14.0, knee_valgus_deg=13.0, knee_separation=0.7,
-            lean_deg=62.0, lean_over_shin_deg=47.0, shoulder_ahead=0.9, heel_rise_deg=20.0, shoulder_tilt_deg=8.0,
+            thigh_deg=38.0, knee_deg=100.0, knee_inward_deg=15.0, knee_valgus_deg=13.0, knee_separation=0.7,
+            lean_deg=62.0, lean_over_shin_deg=50.0, shoulder_ahead=0.9, heel_rise_deg=19.0, shoulder_tilt_deg=8.0,
             hip_shift=0.14, asymmetry_deg=16.0,
         ),
         "standard": SquatParameters(),
         "strict": SquatParameters(
-            thigh_deg=15.0, knee_deg=85.0, knee_inward_deg=5.0, knee_valgus_deg=8.0, knee_separation=1.0,
-            lean_deg=48.0, lean_over_shin_deg=30.0, shoulder_ahead=0.6, heel_rise_deg=11.0, shoulder_tilt_deg=4.0,
+            thigh_deg=15.0, knee_deg=85.0, knee_inward_deg=6.0, knee_valgus_deg=8.0, knee_separation=1.0,
+            lean_deg=48.0, lean_over_shin_deg=33.0, shoulder_ahead=0.6, heel_rise_deg=10.0, shoulder_tilt_deg=4.0,
             hip_shift=0.07, asymmetry_deg=8.0,
         ),
     }
@@ -162,7 +163,7 @@ def knee_inward(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
     if moving.sum() < 3:
         raise Unmeasurable("the thigh is hardly seen on its way down and up")
     noise = np.degrees(np.sqrt(2) * np.nanmedian(frontal.error) / (length * np.sin(np.radians(45))))
-    return window.at(foot - direction, np.hypot(noise, SPREAD_DEG * frontal.cotangent), joints, moving), joints
+    return window.at(foot - direction, np.hypot(noise, TURNED_DEG * frontal.cotangent), joints, moving), joints
 
 
 def knee_valgus(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:

@@ -71,17 +71,15 @@ class Turns:
     def cycles(self, rest: int) -> Indices:
         """(K, 5) start, turn and end of the cycles between extremes of sign ``rest``, and where the wide cycle lies.
 
-        The rest is left out of the first three. The wide cycle goes to the middle of the rest on either side (which
-        noise does not move about, as it does the extreme), but by no more than half of the movement's duration.
+        The rest is left out of the first three. The wide cycle goes back and on to the extremes, but holds no more rest
+        on either side than half of the movement's duration.
         """
         first = np.flatnonzero(self.signs == rest)
         first = first[first + 2 < len(self.signs)]
-        middle = self.positions.copy()
-        middle[1:-1] = (self.arrives[:-1] + self.leaves[1:]) // 2
         start, end = self.leaves[first], self.arrives[first + 1]
         room = (end - start) // 2
-        wide_start = np.maximum(middle[first], start - room)
-        wide_end = np.minimum(middle[first + 2], end + room)
+        wide_start = np.maximum(self.positions[first], start - room)
+        wide_end = np.minimum(self.positions[first + 2], end + room)
         return np.stack([start, self.positions[first + 1], end, wide_start, wide_end], axis=1)
 
 

@@ -27,9 +27,10 @@ class RepetitionParameters:
     min_set_likeness: mean likeness that a long set needs; by chance it stays below.
     few_likeness: and this much more over the number of repetitions: few must be more alike than many to be believed.
     open_gap: posture at the end against the start, over that at the turn: above this it is a change of posture.
-    closed_gap: up to this a movement plainly returns, and noisy key points may make its cycles less alike.
-    closed_ease: by this factor, when it is also what the person mainly does.
-    main_share: part of all the person's movement that makes it that.
+    plain_gap: up to this a movement plainly returns;
+    plain_travel: when it is also as large as this,
+    plain_share: and this part of all that the person does,
+    plain_ease: then its cycles may be less alike by this factor: key points are noisy, people are not machines.
     min_amplitude: share of the set's median amplitude that a repetition must reach; half a movement is none.
     max_duration_ratio: to the set's median duration; tired people slow down, but hardly more than this.
     max_shift: how far the body may be beside its starting place at the end; who goes further walks.
@@ -51,14 +52,15 @@ class RepetitionParameters:
     min_one_sided_bend: float = 1.05
     hysteresis: tuple[float, ...] = (0.15, 0.25, 0.4, 0.55, 0.7)
     min_likeness: float = 0.1
-    min_relative_likeness: float = 0.3
+    min_relative_likeness: float = 0.25
     min_set_likeness: float = 0.25
     few_likeness: float = 1.0
     open_gap: float = 0.8
-    closed_gap: float = 0.5
-    closed_ease: float = 0.7
-    main_share: float = 0.3
-    min_amplitude: float = 0.5
+    plain_gap: float = 0.6
+    plain_travel: float = 0.8
+    plain_share: float = 0.6
+    plain_ease: float = 0.5
+    min_amplitude: float = 0.4
     max_duration_ratio: float = 4.0
     max_shift: float = 0.5
     single_likeness: float = 0.7
@@ -67,7 +69,7 @@ class RepetitionParameters:
     single_gap: float = 0.4
     single_share: float = 0.6
     rest_band: float = 0.1
-    complete_share: float = 0.6
+    complete_share: float = 0.5
     cut_off_share: float = 0.5
 
     def __post_init__(self) -> None:

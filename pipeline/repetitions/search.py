@@ -243,11 +243,11 @@ def _convincing(signals: Signals, motion: _Motion, candidate: _Candidate, rules:
     if count < 2:
         return False
     gap = float(np.median(_gaps(signals.body, kept)))
-    mainly = gap <= rules.closed_gap and float(motion.share(kept).sum()) >= rules.main_share
-    enough = rules.few_likeness / count + rules.min_set_likeness
-    if gap > rules.open_gap or likeness < (rules.closed_ease * enough if mainly else enough):
+    anyone, _, together = (float(np.median(travel)) for travel in _travel(signals, kept))
+    plain = gap <= rules.plain_gap and together >= rules.plain_travel and motion.share(kept).sum() >= rules.plain_share
+    enough = (rules.min_set_likeness + rules.few_likeness / count) * (rules.plain_ease if plain else 1)
+    if gap > rules.open_gap or likeness < enough:
         return False
-    anyone, _, together = (np.median(travel) for travel in _travel(signals, kept))
     one_sided = anyone >= rules.min_one_sided_travel and np.median(_bend(signals, kept)) >= rules.min_one_sided_bend
     return bool(together >= rules.min_travel or one_sided)
 

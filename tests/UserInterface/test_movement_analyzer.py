@@ -112,6 +112,10 @@ def test_thresholds_judge_again_at_once_and_nothing_is_measured_twice(
     healthy(app.run())
     assert [m.value for m in app.metric][1] == "3 of 3", "no squat is shallow any more"
     assert squats.results()[f"movement-squat-person{person}"]["preset"] == "custom"
+    lines: dict[str, object] = {}
+    code = next(c.value for c in app.code if "import" in c.value)
+    exec(code.replace(repr(squats.folder.parent.name), repr(str(squats.folder.parent))), lines)
+    assert [r.verdict for r in lines["report"].repetitions] == ["good"] * 3, "the Python shown does the same"  # type: ignore[attr-defined]
     healthy(button(app, "Back to standard").click().run())  # type: ignore[attr-defined]
     assert [m.value for m in app.metric][1] == "0 of 3"
     preset = next(group for group in app.button_group if group.key == f"{squats.id}-preset-squat")

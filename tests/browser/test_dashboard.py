@@ -48,7 +48,7 @@ def test_the_first_visit_may_be_any_page(open_page: Open) -> None:
     """Straight after the start, before Home.py ever ran (Streamlit then knows only the folder of pages)."""
     page = open_page("Outputs")
     expect(page.get_by_text("There are no runs yet")).to_be_visible()
-    expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(3)
+    expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(4)
     expect(page.get_by_text("does not seem to exist")).to_have_count(0)
     wide = page.get_by_test_id("stMainBlockContainer").bounding_box()
     assert wide is not None

@@ -117,6 +117,8 @@ def test_the_picture_of_the_page(open_page: Open, server: Server) -> None:
     page = open_run(open_page, ensure_sample_run(server.store), size={"width": 1400, "height": 1400})
     page.get_by_role("button", name="Make the annotated video").click()
     expect(page.get_by_text("Annotated: repetition and phase")).to_be_visible(timeout=60_000)
+    page.wait_for_function("document.querySelector('video').readyState >= 2")
+    settled(page)
     click_row(page, 2)
     page.wait_for_function("document.querySelector('video').currentTime > 3")
     take_picture(page, "movement_analyzer")
