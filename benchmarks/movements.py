@@ -392,14 +392,15 @@ def speed_section(_: Path) -> str:
     """10,000 frames of squats, poses to report."""
     truth = clip_truth(ActorSpec.one("squat", repetitions=122, view="side", fps=30)).recording.people[0]
     sequence = replace(truth, xyz_m=None, root_m=None).select(slice(0, 10_000))
-    start = time.perf_counter()
+    start, start_cpu = time.perf_counter(), time.process_time()
     found = measure(sequence, "squat")
-    middle = time.perf_counter()
+    middle, middle_cpu = time.perf_counter(), time.process_time()
     judge(found, "strict")
     end = time.perf_counter()
     return (
-        f"{len(sequence)} frames, {len(found.repetitions)} repetitions: measured in {middle - start:.2f} s (filters, "
-        f"repetitions, all metrics), judged again under other thresholds in {1000 * (end - middle):.0f} ms."
+        f"{len(sequence)} frames, {len(found.repetitions)} repetitions: measured (filters, counting, all metrics) in "
+        f"{middle_cpu - start_cpu:.2f} s of one core ({middle - start:.2f} s by the clock of a busy machine), "
+        f"judged again under other thresholds in {1000 * (end - middle):.0f} ms."
     )
 
 

@@ -103,7 +103,7 @@ class Video:
 
 def repcount_videos() -> list[Video]:
     """Every video counted without its label; held out when the SHA-256 of its name is odd."""
-    data = np.load(settings.data_dir() / "repcount" / "repcount_test152.npz")
+    data = np.load(settings.data_dir() / "data" / "repcount" / "repcount_test152.npz")
     videos = []
     for number, name in enumerate(data["name"]):
         raw = data["lm_u16"][data["offset"][number] : data["offset"][number + 1]]

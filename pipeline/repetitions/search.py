@@ -246,7 +246,7 @@ def _convincing(signals: Signals, motion: _Motion, candidate: _Candidate, rules:
     anyone, _, together = (float(np.median(travel)) for travel in _travel(signals, kept))
     plain = gap <= rules.plain_gap and together >= rules.plain_travel and motion.share(kept).sum() >= rules.plain_share
     enough = (rules.min_set_likeness + rules.few_likeness / count) * (rules.plain_ease if plain else 1)
-    if gap > rules.open_gap or likeness < enough:
+    if gap > rules.open_gap or (likeness < enough and candidate.score < rules.sure_score):
         return False
     one_sided = anyone >= rules.min_one_sided_travel and np.median(_bend(signals, kept)) >= rules.min_one_sided_bend
     return bool(together >= rules.min_travel or one_sided)

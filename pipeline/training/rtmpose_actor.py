@@ -341,7 +341,7 @@ def train(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
         optimizer.step()
-        state |= {"step": step + 1, "loss": 0.95 * state["loss"] + 0.05 * float(loss) if step else float(loss)}
+        state |= {"step": step + 1, "loss": 0.95 * state["loss"] + 0.05 * loss.item() if step else loss.item()}
         if place == steps_an_epoch - 1:
             accuracy = evaluate(network, validation)
             state["history"].append({"epoch": epoch + 1, "loss": state["loss"], "pck": accuracy.torso_02.value})

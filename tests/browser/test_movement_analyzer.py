@@ -46,9 +46,16 @@ def open_run(open_page: Open, run: Run, **options: object) -> Page:
 
 
 def click_row(page: Page, number: int) -> None:
+    """As a hand does: the table must see the pointer arrive before it takes a click."""
     box = page.get_by_test_id("stDataFrame").first.bounding_box()
     assert box is not None
-    page.mouse.click(box["x"] + 150, box["y"] + HEAD_PX + (number - 0.5) * ROW_PX)
+    x, y = box["x"] + 150, box["y"] + HEAD_PX + (number - 0.5) * ROW_PX
+    for place in (x - 5, x):
+        page.mouse.move(place, y)
+        page.wait_for_timeout(300)
+    page.mouse.down()
+    page.wait_for_timeout(60)
+    page.mouse.up()
 
 
 def test_clicks_move_the_video_and_show_the_evidence(open_page: Open, squats: Run, tmp_path: Path) -> None:
