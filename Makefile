@@ -33,7 +33,7 @@ $(VENV)/.installed: requirements.txt requirements-nodeps.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
-	@$(PYTHON) -m pip install --quiet -r requirements-dev.txt
+	@$(PYTHON) -m pip install --quiet -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
 check-system:

@@ -22,7 +22,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ PRIVATE = {
 }
 DETECTOR_SIZE, KEYPOINT_SIZE = (320, 320), (192, 256)
 MIN_DETECTION = 0.3  # rtmlib's and MMPose's threshold
+MIN_PRESENCE = 0.3  # the small key-point model of ours gives low peaks; neither of the others asks for any
 OURS, OURS_PLAIN = "Kinoscope", "Kinoscope, detector in every frame"
 TRACKER, PLAIN, MMPOSE = "rtmlib PoseTracker", "rtmlib plain loop", "MMPose inferencer"
 Poses = list[Array]  # one (P, 17, 2) a frame
@@ -104,7 +105,8 @@ def our_runners(keypoints: Path, threads: int) -> dict[str, Runner]:
     """Following people as the program does, and a plain loop of the same networks."""
     detector = RTMDetOnnx(DETECTOR, DETECTOR_SIZE, name="rtmdet-nano", threads=threads)
     model = RTMPoseOnnx(keypoints, COCO_17, KEYPOINT_SIZE, threads=threads)
-    estimator = TopDownEstimator(detector, model, suited(WORKING_POINTS["balanced"], "rtmdet-nano"))
+    parameters = replace(suited(WORKING_POINTS["balanced"], "rtmdet-nano"), min_presence=MIN_PRESENCE)
+    estimator = TopDownEstimator(detector, model, parameters)
 
     def follow(clip: Path) -> Poses:
         estimator.reset()

@@ -64,7 +64,7 @@ def entries(store: RunStore) -> list[Entry]:
 
 
 @st.cache_data(max_entries=5000, show_spinner=False)
-def _entry(folder: str, _modified_ns: int) -> Entry:
+def _entry(folder: str, modified_ns: int) -> Entry:  # noqa: ARG001 -- part of the cache key
     run = Run(Path(folder))
     try:
         return Entry(run.id, folder, run.manifest, "", sum(p.stat().st_size for p in run.folder.rglob("*")))
@@ -82,7 +82,7 @@ def thumbnail(entry: Entry) -> bytes | None:
 
 
 @st.cache_data(max_entries=500, show_spinner=False)
-def _thumbnail(path: str, _modified_ns: int) -> bytes:
+def _thumbnail(path: str, modified_ns: int) -> bytes:  # noqa: ARG001 -- part of the cache key
     buffer = io.BytesIO()
     with Image.open(path) as picture:
         ImageOps.pad(picture.convert("RGBA"), THUMBNAIL_SIZE, color=(128, 128, 128, 40)).save(buffer, format="PNG")

@@ -44,7 +44,7 @@ def recording_of(run: Run) -> Recording:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _recording(folder: str, _modified_ns: int) -> Recording:
+def _recording(folder: str, modified_ns: int) -> Recording:  # noqa: ARG001 -- part of the cache key
     return Run(Path(folder)).recording()
 
 
@@ -114,7 +114,7 @@ def _ending(name: str) -> str:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def frame_at(path: str, _modified_ns: int, time_s: float, max_side_px: int = 1280) -> bytes:
+def frame_at(path: str, modified_ns: int, time_s: float, max_side_px: int = 1280) -> bytes:  # noqa: ARG001 -- part of the cache key
     """The frame shown at a moment, as JPEG with its longer side at most ``max_side_px``. Raises MediaError."""
     from UserInterface.components.figures import jpeg
 

@@ -31,7 +31,6 @@ class RepetitionParameters:
     plain_travel: when it is also as large as this,
     plain_share: and this part of all that the person does,
     plain_ease: then its cycles may be less alike by this factor: key points are noisy, people are not machines.
-    sure_score: or when they explain this much of all movement (share x likeness squared x periodicity).
     min_amplitude: share of the set's median amplitude that a repetition must reach; half a movement is none.
     max_duration_ratio: to the set's median duration; tired people slow down, but hardly more than this.
     max_shift: how far the body may be beside its starting place at the end; who goes further walks.
@@ -61,7 +60,6 @@ class RepetitionParameters:
     plain_travel: float = 0.8
     plain_share: float = 0.6
     plain_ease: float = 0.5
-    sure_score: float = 0.06
     min_amplitude: float = 0.4
     max_duration_ratio: float = 4.0
     max_shift: float = 0.5

@@ -80,7 +80,7 @@ def _best(signals: Signals, names: Sequence[str], rules: RepetitionParameters) -
     return _single(signals, readings, motion, rules)
 
 
-CLEARLY = 0.8  # a likeness below this share of the other's decides between two readings
+CLEARLY = 0.9  # a likeness below this share of the other's decides between two readings
 TRIES = 20  # readings, best first, that are looked at before a set is given up
 
 
@@ -246,7 +246,7 @@ def _convincing(signals: Signals, motion: _Motion, candidate: _Candidate, rules:
     anyone, _, together = (float(np.median(travel)) for travel in _travel(signals, kept))
     plain = gap <= rules.plain_gap and together >= rules.plain_travel and motion.share(kept).sum() >= rules.plain_share
     enough = (rules.min_set_likeness + rules.few_likeness / count) * (rules.plain_ease if plain else 1)
-    if gap > rules.open_gap or (likeness < enough and candidate.score < rules.sure_score):
+    if gap > rules.open_gap or likeness < enough:
         return False
     one_sided = anyone >= rules.min_one_sided_travel and np.median(_bend(signals, kept)) >= rules.min_one_sided_bend
     return bool(together >= rules.min_travel or one_sided)
