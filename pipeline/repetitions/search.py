@@ -80,7 +80,7 @@ def _best(signals: Signals, names: Sequence[str], rules: RepetitionParameters) -
     return _single(signals, readings, motion, rules)
 
 
-CLEARLY = 0.9  # a likeness below this share of the other's decides between two readings
+CLEARLY = 0.8  # a likeness below this share of the other's decides between two readings
 TRIES = 20  # readings, best first, that are looked at before a set is given up
 
 

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pipeline.runs import RunStore
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "docs" / "pictures"
+expect.set_options(timeout=30_000)  # a busy machine may take its time; a passing test waits no longer than it must
 WIDE, NARROW = {"width": 1400, "height": 1000}, {"width": 480, "height": 900}
 
 
