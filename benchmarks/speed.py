@@ -55,7 +55,7 @@ PRIVATE = {
 }
 DETECTOR_SIZE, KEYPOINT_SIZE = (320, 320), (192, 256)
 MIN_DETECTION = 0.3  # rtmlib's and MMPose's threshold
-MIN_PRESENCE = 0.3  # the small key-point model of ours gives low peaks; neither of the others asks for any
+MIN_PRESENCE = 0.0  # whoever is detected is followed: neither of the others asks how sure the key points are
 OURS, OURS_PLAIN = "Kinoscope", "Kinoscope, detector in every frame"
 TRACKER, PLAIN, MMPOSE = "rtmlib PoseTracker", "rtmlib plain loop", "MMPose inferencer"
 Poses = list[Array]  # one (P, 17, 2) a frame
