@@ -126,7 +126,8 @@ alternating rounds, 2 cores. All but the sample are private test data.
 {table(rates)}
 
 What limits: the processor. The networks run on both cores already, so decoding, drawing and encoding (about 5 ms of
-processor time a frame at 640x480, 9 ms at 1280x720, profiled by hand) cannot hide behind them. The goal of 0.9 is missed.
+processor time a frame at 640x480, 9 ms at 1280x720, profiled by hand) cannot hide behind them.
+The goal of 0.9 is missed.
 {memory}"""
     (HERE / "throughput.md").write_text(text)
     print(text)
