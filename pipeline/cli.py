@@ -24,6 +24,7 @@ from pipeline.model_commands import add_model_commands
 from pipeline.movement_commands import add_movement_commands
 from pipeline.options import add_options, from_options
 from pipeline.runs import Run, RunStore
+from pipeline.training_commands import add_training_commands
 
 Handler = Callable[[argparse.Namespace], dict[str, Any]]
 
@@ -98,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     _command(commands, "sample", "render the sample clip and analyse it, once", _sample, _show_infer)
     add_movement_commands(commands, _command)
     add_model_commands(commands, _command)
+    add_training_commands(commands, _command)
     return parser
 
 

@@ -26,7 +26,8 @@ from pipeline.poses import PoseSequence
 from pipeline.settings import data_dir
 from pipeline.skeletons import COCO_17
 from pipeline.synthetic.actor import ActorSpec, clip_frames, clip_truth
-from pipeline.training.rtmpose_actor import FIRST_SEED, read_config
+from pipeline.training.framework import read_config
+from pipeline.training.rtmpose_actor import FIRST_SEED, STAGE
 
 NAME = "rtmpose-t-actor"
 DETECTOR = data_dir() / "models/rtmdet_nano_person_end2end.onnx"
@@ -78,7 +79,7 @@ def followed(estimator: Estimator, frames: int | None = None) -> list[np.ndarray
 
 
 def test_the_clip_was_never_trained_on() -> None:
-    config = read_config()
+    config = read_config(STAGE)[0]
     assert SPEC.seed not in range(FIRST_SEED["train"], FIRST_SEED["train"] + config.train_clips)
 
 

@@ -15,21 +15,11 @@ from pipeline.estimation.onnx_models import Tensor
 from pipeline.poses import Array
 from pipeline.skeletons import COCO_17
 from pipeline.training import actor_frames
+from pipeline.training.actor_accuracy import accuracy_of, by_clip
+from pipeline.training.actor_crops import plain_crop, varied_crop
 from pipeline.training.actor_frames import ActorFrames, random_spec
-from pipeline.training.rtmpose_actor import (
-    FIRST_SEED,
-    ActorConfig,
-    TrainingError,
-    TrainingProgress,
-    accuracy_of,
-    by_clip,
-    learning_rate,
-    plain_crop,
-    read_config,
-    split,
-    train,
-    varied_crop,
-)
+from pipeline.training.framework import TrainingError, Work, read_config
+from pipeline.training.rtmpose_actor import FIRST_SEED, STAGE, ActorConfig, evaluate, learning_rate, split, train
 
 SIZE = (192, 256)
 TINY = ActorConfig(
@@ -75,7 +65,7 @@ def test_examples_are_people_in_the_picture(frames: ActorFrames) -> None:
 
 
 def test_no_clip_is_in_two_splits_and_unseen_motions_are_never_trained() -> None:
-    config = read_config()
+    config, _ = read_config(STAGE)
     counts = (config.train_clips, config.validation_clips, config.test_clips, config.unseen_clips)
     seeds = [set(range(start, start + n)) for start, n in zip(FIRST_SEED.values(), counts, strict=True)]
     assert sum(map(len, seeds)) == len(set.union(*seeds))
@@ -154,9 +144,9 @@ def test_a_wrong_configuration_is_explained(tmp_path: Path, text: str, says: str
     path = tmp_path / "config.toml"
     path.write_text(text)
     with pytest.raises(TrainingError, match=says):
-        read_config(path)
+        read_config(STAGE, path)
     with pytest.raises(TrainingError, match="readable"):
-        read_config(tmp_path / "missing.toml")
+        read_config(STAGE, tmp_path / "missing.toml")
 
 
 class Killed(Exception):
@@ -167,25 +157,30 @@ def test_a_killed_training_goes_on_to_the_same_weights(folder: Path, tmp_path: P
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # which an untrained network makes many of
+    config = replace(TINY, batch_size=1, epochs=2)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
     try:
-        whole = train(TINY, tmp_path / "whole", frames_dir=folder)
+        train(config, Work(tmp_path / "whole"), frames_dir=folder)
 
-        def kill(progress: TrainingProgress) -> None:
-            if progress.step == 10:
+        def kill(_: str, share: float) -> None:
+            if share > 0.6:  # within the second epoch
                 raise Killed
 
         with pytest.raises(Killed):
-            train(TINY, tmp_path / "killed", frames_dir=folder, progress=kill)
-        seen: list[int] = []
-        again = train(TINY, tmp_path / "killed", frames_dir=folder, progress=lambda p: seen.append(p.step))
+            train(config, Work(tmp_path / "killed", progress=kill), frames_dir=folder)
+        assert Work(tmp_path / "killed").load_state() is not None
+        seen: list[float] = []
+        train(config, Work(tmp_path / "killed", progress=lambda _, share: seen.append(share)), frames_dir=folder)
+        metrics = evaluate(config, Work(tmp_path / "whole"), frames_dir=folder)
     finally:
         torch.set_flush_denormal(False)
         torch.set_num_threads(threads)
-    assert seen and min(seen) >= 10
-    first, second = (load_checkpoint(path)["state_dict"] for path in (whole, again))
+    first, second = (load_checkpoint(tmp_path / d / "rtmpose-t-actor.pth")["state_dict"] for d in ("whole", "killed"))
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert all(value.dtype in (torch.float16, torch.int64) for value in first.values())
-    metrics = json.loads((tmp_path / "whole/rtmpose-t-actor.json").read_text())
-    assert len(metrics["history"]) == TINY.epochs
-    assert metrics["history"][-1]["loss"] < metrics["history"][0]["loss"]
+    history = (tmp_path / "whole/history.csv").read_text().splitlines()
+    assert len(history) == 1 + config.epochs
+    assert json.loads((tmp_path / "whole/training.json").read_text())["score"] >= 0
+    assert metrics["primary"]["value"] == metrics["test"]["torso_02"]["value"]
     assert set(metrics["unseen_motions"]["by_motion_torso_02"]) <= set(TINY.unseen_motions)
