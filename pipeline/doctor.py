@@ -123,7 +123,8 @@ def measure(model: str) -> dict[str, Any]:
     """Speed and peak memory of an installed model in a process of its own, remembered for ``cached_speed``.
 
     Returns:
-        what ``speed`` returns, and ``peak_mib``: the most memory the whole process had.
+        what ``speed`` returns, ``peak_mib``: the most memory the whole process had, and for a key-point model
+        ``working_points``: the frames a second of each.
 
     Raises:
         EstimatorError: the model is unknown, not installed, or does not run.
@@ -148,7 +149,12 @@ def measure(model: str) -> dict[str, Any]:
 
 def measure_into(model: str, path: str) -> None:
     """Measure in this process and write the result to ``path``: what ``measure`` starts."""
+    from pipeline.estimation.registry import entry
+
     result = speed(model) | {"peak_mib": round(_peak_bytes() / 2**20)}
+    if entry(model).kind != "detector":
+        others = {point: speed(model, frames=30, point=point)["frames_per_s"] for point in ("fast", "thorough")}
+        result["working_points"] = {"balanced": result["frames_per_s"]} | others
     Path(path).write_text(json.dumps(result), encoding="utf-8")
 
 
@@ -189,8 +195,8 @@ def _peak_bytes() -> int:
     return int(peak if sys.platform == "darwin" else peak * 1024)
 
 
-def speed(model: str, frames: int = 60, size: tuple[int, int] = (640, 480)) -> dict[str, Any]:
-    """Frames a second of a model on a rendered person, the first frames not counted.
+def speed(model: str, frames: int = 60, size: tuple[int, int] = (640, 480), point: str = "balanced") -> dict[str, Any]:
+    """Frames a second of a model at a working point on a rendered person, the first frames not counted.
 
     Returns:
         ``frames_per_s`` and the median ``frame_ms`` at this picture size, with the ``engine``, the ``device`` really
@@ -207,7 +213,7 @@ def speed(model: str, frames: int = 60, size: tuple[int, int] = (640, 480)) -> d
         detector = create_detector(model, engine=engine)
         device, step = detector.device, lambda frame: detector.detect(frame.image)
     else:
-        estimator = create_estimator(model, None, WORKING_POINTS["balanced"], engine=engine)
+        estimator = create_estimator(model, None, WORKING_POINTS[point], engine=engine)
         device, step = estimator.info.device, lambda frame: estimator.update(frame.image, frame.time_s)
     times: list[float] = []
     for frame, _ in zip(read_frames(sample_clip()), range(frames), strict=False):
@@ -222,7 +228,7 @@ def speed(model: str, frames: int = 60, size: tuple[int, int] = (640, 480)) -> d
         "frame_ms": round(1000 * statistics.median(warm), 2),
         "engine": engine,
         "device": device,
-        "parameters": asdict(WORKING_POINTS["balanced"]),
+        "parameters": asdict(WORKING_POINTS[point]),
     }
 
 

@@ -7,17 +7,11 @@ from collections.abc import Iterable
 import streamlit as st
 
 from pipeline.drawing import DEFAULT_THRESHOLD
-from pipeline.estimation.registry import (
-    ModelEntry,
-    default_pair,
-    detectors,
-    how_to_get,
-    is_installed,
-    keypoint_models,
-)
+from pipeline.estimation.registry import Engine, ModelEntry, default_pair, detectors, is_installed, keypoint_models
 from pipeline.inference import InferenceOptions
 from pipeline.options import descriptions
 from pipeline.poses import MediaInfo
+from UserInterface.components.model_list import speed_words, working_point_speed
 
 WORKING_POINTS = {
     "auto": "Automatic: thorough for a picture, balanced for a clip",
@@ -25,6 +19,8 @@ WORKING_POINTS = {
     "balanced": "Balanced: a little slower; also looks closer, and counts a person only when a second look agrees",
     "thorough": "Thorough: slowest; searches the whole picture in close-ups, finds the most people",
 }
+
+ENGINE_WORDS = {"onnx": "ONNX Runtime (fast)", "mmpose": "MMPose (PyTorch)"}
 
 
 def choose_options(info: MediaInfo | None, known_tags: Iterable[str], *, disabled: bool = False) -> InferenceOptions:
@@ -39,11 +35,11 @@ def choose_options(info: MediaInfo | None, known_tags: Iterable[str], *, disable
         EstimatorError, ValueError: the registry cannot be read, or the values contradict each other; in words.
     """
     why = descriptions(InferenceOptions)
-    model, detector = _choose_models(why, disabled)
+    model, detector, engine = _choose_models(why, disabled)
     working_point = st.selectbox(
         "Working point",
         list(WORKING_POINTS),
-        format_func=WORKING_POINTS.__getitem__,
+        format_func=lambda point: WORKING_POINTS[point] + working_point_speed(model, point),
         help="How hard to look for people. " + why["working_point"],
         key="working_point",
         disabled=disabled,
@@ -77,6 +73,7 @@ def choose_options(info: MediaInfo | None, known_tags: Iterable[str], *, disable
     return InferenceOptions(
         model=model,
         detector=detector,
+        engine=engine,
         working_point=working_point,
         max_people=int(max_people),
         start_s=start_s,
@@ -88,36 +85,45 @@ def choose_options(info: MediaInfo | None, known_tags: Iterable[str], *, disable
     )
 
 
-def _choose_models(why: dict[str, str], disabled: bool) -> tuple[str, str]:
+def _choose_models(why: dict[str, str], disabled: bool) -> tuple[str, str, Engine]:
+    engine: Engine = st.session_state.get("engine") or "onnx"
     detector_entries, model_entries = detectors(), keypoint_models()
-    preferred_detector, preferred_model = default_pair()
+    preferred_detector, preferred_model = default_pair(engine)
     columns = st.columns(2)
     with columns[0]:
-        model = _choose("Key-point model", model_entries, preferred_model, why["model"], disabled)
+        model = _choose("Key-point model", model_entries, preferred_model, why["model"], engine, disabled)
     with columns[1]:
         is_pair = any(e.name == model and e.kind == "pair" for e in model_entries)
         preferred_detector = model if is_pair else preferred_detector
-        detector = _choose("Detector", detector_entries, preferred_detector, why["detector"], disabled)
-    missing = {e.name: e for e in (*model_entries, *detector_entries) if not is_installed(e, "onnx")}
-    if missing:
-        with st.expander(f"{len(missing)} more models, not installed yet", icon=":material/download:"):
-            for entry in missing.values():
-                st.markdown(f"**{entry.title}** (`{entry.name}`)")
-                st.caption(how_to_get(entry))
-    return model, detector
+        detector = _choose("Detector", detector_entries, preferred_detector, why["detector"], engine, disabled)
+    st.segmented_control(
+        "Engine",
+        list(ENGINE_WORDS),
+        default="onnx",
+        required=True,
+        format_func=ENGINE_WORDS.__getitem__,
+        help=why["engine"][0].upper() + why["engine"][1:],
+        key="engine",
+        disabled=disabled,
+    )
+    return model, detector, engine
 
 
-def _choose(label: str, entries: Iterable[ModelEntry], preferred: str, why: str, disabled: bool) -> str:
-    installed = {e.name: e.title for e in entries if is_installed(e, "onnx")}
+def _choose(label: str, entries: Iterable[ModelEntry], preferred: str, why: str, engine: Engine, disabled: bool) -> str:
+    installed = {e.name: e.title for e in entries if is_installed(e, engine)}
     if not installed:
         st.warning(f"No {label.lower()} is installed. Install the packages of requirements.txt.")
         return ""
     names = list(installed)
+
+    def words(name: str) -> str:
+        return " · ".join(part for part in (installed[name], speed_words(name)) if part)
+
     return st.selectbox(
         label,
         names,
         index=names.index(preferred) if preferred in names else 0,
-        format_func=installed.__getitem__,
+        format_func=words,
         help=why,
         disabled=disabled,
     )

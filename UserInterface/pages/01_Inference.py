@@ -18,6 +18,7 @@ from pipeline.runs import Run
 from pipeline.sample import SAMPLE_NAME, sample_clip
 from UserInterface.components import session
 from UserInterface.components.job import Job
+from UserInterface.components.model_list import show_models
 from UserInterface.components.options_form import choose_options
 from UserInterface.components.progress import progress_panel
 from UserInterface.components.run_list import all_tags
@@ -49,6 +50,7 @@ def main() -> None:
         else:
             st.session_state["inference_run"] = run_id
             show_run(run, "inference")
+    show_models()
 
 
 def _collect() -> None:

@@ -48,7 +48,8 @@ def test_nothing_chosen_nothing_started() -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_models_that_are_not_installed_say_how_to_get_them() -> None:
+def test_models_that_are_not_installed_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.doctor.cached_speed", lambda _name: None)
     app = open_page(PAGE)
     assert app.selectbox[0].options == [e.title for e in list_models() if e.name == "blazepose"]
     missing = [e for e in list_models() if e.name != "blazepose"]

@@ -29,6 +29,8 @@ def test_a_model_is_measured_in_a_process_of_its_own_and_remembered(monkeypatch:
     assert result["frames_per_s"] > 0 and result["frame_ms"] > 0
     assert 50 < result["peak_mib"] < 20_000
     assert (result["what"], result["engine"]) == ("people followed", "onnx")
+    assert set(result["working_points"]) == {"fast", "balanced", "thorough"}
+    assert result["working_points"]["fast"] > result["working_points"]["thorough"] > 0
     assert doctor.cached_speed("blazepose") == result
     assert doctor.examine(measure=False)["speed"]["blazepose"] == result
     monkeypatch.setattr(platform, "node", lambda: "another machine")
