@@ -32,6 +32,7 @@ import torch
 
 from benchmarks.people import table
 from pipeline import settings
+from pipeline.ahead import ReadAhead
 from pipeline.estimation.export import export_entry, weights_from_onnx
 from pipeline.estimation.mmpose_models import MMDetDetector
 from pipeline.estimation.onnx_models import RTMDetOnnx, RTMPoseOnnx
@@ -110,11 +111,12 @@ def our_runners(keypoints: Path, threads: int) -> dict[str, Runner]:
 
     def follow(clip: Path) -> Poses:
         estimator.reset()
-        return [stacked([p.xy_px for p in estimator.update(f.image, f.time_s)]) for f in read_frames(clip)]
+        frames = ReadAhead(read_frames(clip))  # as inference reads
+        return [stacked([p.xy_px for p in estimator.update(f.image, f.time_s)]) for f in frames]
 
     def plain(clip: Path) -> Poses:
         poses = []
-        for frame in read_frames(clip):
+        for frame in ReadAhead(read_frames(clip)):
             regions = [r for r in detector.detect(frame.image) if r.score >= MIN_DETECTION]
             poses.append(stacked([pose.xy_px for pose in model.keypoints(frame.image, regions)]))
         return poses

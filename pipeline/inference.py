@@ -6,22 +6,20 @@ import queue
 import shlex
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
 
+from pipeline.ahead import ReadAhead
 from pipeline.drawing import DEFAULT_THRESHOLD, draw_people
 from pipeline.estimation.base import Estimator, Image, PersonPose, RecordingBuilder
 from pipeline.estimation.topdown import WORKING_POINTS, FollowParameters
 from pipeline.media import Frame, VideoWriter, probe, read_frames, write_image
 from pipeline.poses import MediaInfo, Recording
 from pipeline.runs import Run, RunBuilder, RunStore
-
-Item = TypeVar("Item")
 
 OVERLAY_MAX_SIDE_PX = 1920  # what a browser plays smoothly; the poses keep the source's pixels
 THUMBNAIL_SIDE_PX = 320
@@ -181,7 +179,7 @@ def _process(
     total = expected_frames(info, options.start_s, options.end_s)
     started = reported = time.monotonic()
     stopped = False
-    frames = _Stage(read_frames(source, start_s=options.start_s, end_s=options.end_s))
+    frames = ReadAhead(read_frames(source, start_s=options.start_s, end_s=options.end_s))
     overlay = _Overlay(run.folder, info, estimator, options)
     try:
         for frame in frames:
@@ -215,53 +213,6 @@ def expected_frames(info: MediaInfo, start_s: float | None = None, end_s: float 
     whole_s = info.duration_s
     part_s = min(whole_s, whole_s if end_s is None else end_s) - (start_s or 0.0)
     return max(1, round(part_s * info.fps))
-
-
-class _Stage(Generic[Item]):
-    """Runs an iterator in a thread, a few items ahead; its exceptions come out here."""
-
-    _END = object()
-
-    def __init__(self, items: Iterator[Item], ahead: int = 4) -> None:
-        self._items = items
-        self._queue: queue.Queue[object] = queue.Queue(ahead)
-        self._stopped = threading.Event()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            for item in self._items:
-                if not self._offer(item):
-                    break
-        except BaseException as error:  # noqa: BLE001 -- raised again in the consumer's thread
-            self._error = error
-        finally:
-            close = getattr(self._items, "close", None)
-            if close is not None:
-                close()
-            self._offer(self._END)
-
-    def _offer(self, item: object) -> bool:
-        while not self._stopped.is_set():
-            try:
-                self._queue.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def __iter__(self) -> Iterator[Item]:
-        while (item := self._queue.get()) is not self._END:
-            yield item  # type: ignore[misc]
-        if self._error is not None:
-            raise self._error
-
-    def stop(self) -> None:
-        """End the thread; safe to call more than once."""
-        self._stopped.set()
-        self._thread.join()
 
 
 class _Overlay:
