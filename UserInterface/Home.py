@@ -19,6 +19,7 @@ from UserInterface.components.progress import sidebar_status  # noqa: E402
 PAGES: tuple[tuple[str | Callable[[], None], str, str], ...] = (
     (home_view.show, "Home", ":material/home:"),
     (session.INFERENCE_PAGE, "Inference", ":material/directions_run:"),
+    ("pages/02_Webcam_Record.py", "Webcam", ":material/videocam:"),
     (session.OUTPUTS_PAGE, "Outputs", ":material/folder_open:"),
     ("pages/04_Movement_Analyzer.py", "Movement Analyzer", ":material/exercise:"),
 )

@@ -19,11 +19,15 @@ from typing import Any
 import orjson
 
 from pipeline import __version__, settings
+from pipeline.batch_commands import add_batch_commands
+from pipeline.exchange_commands import add_exchange_commands
+from pipeline.fall_commands import add_fall_commands
 from pipeline.inference import InferenceOptions, Progress, create_estimator, infer
 from pipeline.model_commands import add_model_commands
 from pipeline.movement_commands import add_movement_commands
 from pipeline.options import add_options, from_options
 from pipeline.runs import Run, RunStore
+from pipeline.service_commands import add_service_commands
 from pipeline.training_commands import add_training_commands
 
 Handler = Callable[[argparse.Namespace], dict[str, Any]]
@@ -98,6 +102,10 @@ def build_parser() -> argparse.ArgumentParser:
     command.set_defaults(handler=_synth, show=_show_json)
     _command(commands, "sample", "render the sample clip and analyse it, once", _sample, _show_infer)
     add_movement_commands(commands, _command)
+    add_fall_commands(commands, _command)
+    add_exchange_commands(commands, _command)
+    add_batch_commands(commands, _command)
+    add_service_commands(commands, _command)
     add_model_commands(commands, _command)
     add_training_commands(commands, _command)
     return parser

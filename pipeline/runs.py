@@ -110,6 +110,11 @@ class Run:
     def missing(self) -> str:
         """What this run lacks, in a sentence; empty when it lacks nothing."""
         if self.source is None:
+            if self.manifest.parameters.get("imported"):
+                return (
+                    "These poses were imported without a clip: curves, tables and analyses work, "
+                    "anything that needs its pictures does not."
+                )
             link = self.manifest.source.get("link")
             where = f" (it was linked from {link})" if link else ""
             return (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_cache_path, user_data_path
 
@@ -30,3 +32,31 @@ def cache_dir() -> Path:
     """What can be made again, such as the rendered sample (``KINOSCOPE_CACHE``, default the user's cache folder)."""
     chosen = os.environ.get("KINOSCOPE_CACHE")
     return Path(chosen).resolve() if chosen else user_cache_path("kinoscope", appauthor=False)
+
+
+def ice_servers() -> list[dict[str, Any]]:
+    """STUN and TURN servers for the webcam (``KINOSCOPE_ICE_SERVERS``, default none: localhost needs no server).
+
+    Addresses such as ``stun:stun.example.org:3478`` separated by commas or, where names and passwords are needed, the
+    JSON list that browsers use: ``[{"urls": "turn:...", "username": "...", "credential": "..."}]``.
+
+    Raises:
+        ValueError: the variable is neither.
+    """
+    text = os.environ.get("KINOSCOPE_ICE_SERVERS", "").strip()
+    try:
+        servers = json.loads(text) if text.startswith("[") else [{"urls": url} for url in text.split(",") if url]
+        servers = [{**server, "urls": _addresses(server["urls"])} for server in servers]
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            "KINOSCOPE_ICE_SERVERS is not understood; write stun:HOST:PORT or turn:HOST:PORT, separated by commas, or "
+            'a JSON list such as [{"urls": "turn:HOST:PORT", "username": "...", "credential": "..."}].'
+        ) from error
+    return servers
+
+
+def _addresses(urls: str | list[str]) -> list[str]:
+    addresses = [url.strip() for url in ([urls] if isinstance(urls, str) else urls)]
+    if not addresses or not all(url.startswith(("stun:", "stuns:", "turn:", "turns:")) for url in addresses):
+        raise ValueError(addresses)
+    return addresses

@@ -10,6 +10,8 @@ if "home" not in st.session_state:  # a browser that comes straight here after a
 
 from pipeline.runs import Run, RunError
 from UserInterface.components import session
+from UserInterface.components.import_form import import_form
+from UserInterface.components.progress_form import progress_form
 from UserInterface.components.run_list import ORDERS, Entry, all_tags, entries, megabytes, search, thumbnail
 from UserInterface.components.run_view import show_run
 from UserInterface.components.words import plain, summary
@@ -35,8 +37,17 @@ def main() -> None:
 
 def _all() -> None:
     found = entries(session.store())
+    with st.container(horizontal=True):
+        with st.popover("Import poses", icon=":material/upload_file:"):
+            import_form()
+        if any(entry.manifest and entry.manifest.subject for entry in found):
+            with st.popover("Progress report", icon=":material/trending_up:"):
+                progress_form(found)
     if not found:
-        st.info("There are no runs yet. Find the poses in a clip of yours, or try the sample.", icon=":material/inbox:")
+        st.info(
+            "There are no runs yet. Find the poses in a clip of yours, try the sample, or import poses you have.",
+            icon=":material/inbox:",
+        )
         st.page_link(session.INFERENCE_PAGE, label="To Inference", icon=":material/play_arrow:")
         return
     columns = st.columns([4, 2], vertical_alignment="bottom")

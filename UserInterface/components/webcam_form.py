@@ -1,0 +1,113 @@
+"""What can be chosen while the camera runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import streamlit as st
+
+from pipeline.estimation import registry
+from pipeline.estimation.base import Estimator
+from pipeline.inference import InferenceOptions
+from pipeline.live.panels import PanelSettings
+from pipeline.movements import AUTO, MOVEMENTS
+from UserInterface.components.options_form import WORKING_POINTS
+from UserInterface.components.webcam_stream import LiveSession
+
+SIZES = {"640 x 480": (640, 480), "1280 x 720": (1280, 720), "320 x 240": (320, 240)}
+KEPT_FPS = 25.0  # looking for newcomers is put off where it would cost more
+LIVE_MODEL = "blazepose"
+
+
+@dataclass(frozen=True)
+class LiveChoice:
+    """The widgets' values."""
+
+    options: InferenceOptions
+    settings: PanelSettings
+    size: tuple[int, int]
+    mirror: bool
+
+
+DEFAULT = InferenceOptions(model=LIVE_MODEL, detector=LIVE_MODEL, working_point="balanced", max_people=1)
+
+
+def make_estimator(options: InferenceOptions) -> Estimator:
+    """The model for one live session. Raises EstimatorError in words."""
+    parameters = replace(options.follow_parameters("video"), target_fps=KEPT_FPS)
+    return registry.create_estimator(options.model or None, options.detector or None, parameters)
+
+
+def maker(options: InferenceOptions) -> Callable[[], Estimator]:
+    """``make_estimator`` to be called later, in the worker's thread."""
+    return partial(make_estimator, options)
+
+
+def choose(session: LiveSession) -> LiveChoice:
+    """Show the widgets; what has changed takes effect at once."""
+    busy = session.recording
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        movement = st.selectbox(
+            "Movement",
+            [AUTO, *MOVEMENTS],
+            format_func=_movement_words,
+            key="webcam-movement",
+            width=260,
+            help="What is counted is the same for all; the form remarks are the movement's own.",
+        )
+        mirror = st.toggle("Mirror", True, key="webcam-mirror", help="Only the picture; recordings are never mirrored.")
+        with st.popover("Settings", icon=":material/tune:"):
+            model = _choose_model(busy)
+            point = st.selectbox(
+                "Working point",
+                [name for name in WORKING_POINTS if name != "auto"],
+                index=1,
+                format_func=lambda name: WORKING_POINTS[name].split(";")[0],
+                key="webcam-point",
+                disabled=busy,
+            )
+            people = st.number_input(
+                "Most people to follow", 1, 8, 1, key="webcam-people", disabled=busy,
+                help="More than one costs speed. The first one in view is analysed.",
+            )  # fmt: skip
+            size = st.selectbox("Resolution", list(SIZES), key="webcam-size", disabled=busy)
+            st.caption("Choose the camera below its picture. The model and the resolution wait while you record.")
+    options = replace(
+        DEFAULT, model=model, detector=LIVE_MODEL if model == LIVE_MODEL else "", working_point=point or "balanced",
+        max_people=int(people),
+    )  # fmt: skip
+    choice = LiveChoice(options, PanelSettings(movement or AUTO), SIZES[size or "640 x 480"], bool(mirror))
+    _apply(session, choice)
+    return choice
+
+
+def _apply(session: LiveSession, choice: LiveChoice) -> None:
+    session.mirror = choice.mirror
+    if choice.settings != session.settings:
+        session.change_settings(choice.settings)
+    if choice.options != st.session_state.get("webcam-options", DEFAULT):
+        session.change_model(maker(choice.options))
+        st.session_state["webcam-options"] = choice.options
+
+
+def _choose_model(busy: bool) -> str:
+    models = {e.name: e.title for e in registry.keypoint_models() if registry.is_installed(e, "onnx")}
+    return str(
+        st.selectbox(
+            "Model",
+            list(models),
+            index=list(models).index(LIVE_MODEL) if LIVE_MODEL in models else 0,
+            format_func=models.__getitem__,
+            key="webcam-model",
+            disabled=busy,
+        )
+    )
+
+
+def _movement_words(name: str) -> str:
+    if name == AUTO:
+        return "Find out by itself"
+    movement = MOVEMENTS[name]
+    return movement.label.capitalize() + ("" if movement.rules else " (counted only)")

@@ -1,0 +1,156 @@
+"""Repetitions, phase and form remarks while somebody trains."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from pipeline.kinematics import camera_view
+from pipeline.live.panels import LivePanel, LivePose, PanelSettings, PoseMemory, Reading
+from pipeline.movements import AUTO, UNKNOWN, RepetitionReport, judge, measure_repetitions, movement_named
+from pipeline.movements.geometry import Unmeasurable, Window
+from pipeline.movements.recognize import recognize
+from pipeline.poses import PoseSequence
+from pipeline.repetitions import LiveRepetitions, Repetition
+from pipeline.signal import clean
+
+COUNT_EVERY_S = 1.0  # each look at half a minute costs 0.1 s of one core
+MEMORY_S = 30.0  # what a look sees: several repetitions even of a slow set
+SETTLED_S = 0.3  # a repetition is judged when it ended this long ago: its end may still move
+JUDGED_TOGETHER = 3  # a movement is recognised by its last few repetitions
+REMARKS_SHOWN = 6
+PHASE_EVERY_S, PHASE_WINDOW_S, PHASE_STEP_S = 0.2, 1.2, 0.3
+RANGE_S = 12.0  # the range of the movement is that of the last seconds
+MOVING_SHARE, HELD_SHARE = 0.12, 0.7  # of that range: moved in PHASE_STEP_S; near the turning point
+
+
+class MovementPanel(LivePanel):
+    """Counts like ``LiveRepetitions`` and has every complete repetition judged as the Movement Analyzer does."""
+
+    title = "Movement"
+
+    def __init__(self, settings: PanelSettings) -> None:
+        self.movement = settings.movement
+        if self.movement != AUTO:
+            movement_named(self.movement)
+        self._memory = PoseMemory(MEMORY_S)
+        self.reset()
+
+    def reset(self) -> None:
+        self._memory.clear()
+        self._counter: LiveRepetitions | None = None
+        self._judged: deque[Repetition] = deque(maxlen=50)
+        self._remarks: deque[str] = deque(maxlen=REMARKS_SHOWN)
+        self._spoken: tuple[str, ...] = ()
+        self._recognised = UNKNOWN
+        self._efforts: deque[tuple[float, float]] = deque()
+        self._phase, self._phase_due_s = "", -np.inf
+        self._counted = 0
+        self._reading = Reading()
+
+    @property
+    def reading(self) -> Reading:
+        return self._reading
+
+    @property
+    def repetitions(self) -> tuple[Repetition, ...]:
+        """The complete ones, as they are known now."""
+        return () if self._counter is None else tuple(r for r in self._counter.repetitions if r.complete)
+
+    @property
+    def name(self) -> str:
+        """The movement chosen, or recognised; "unknown" before that."""
+        return self._recognised if self.movement == AUTO else self.movement
+
+    def update(self, pose: LivePose) -> None:
+        counter = self._counter
+        if counter is None or (counter.skeleton, counter.image_size) != (pose.skeleton, pose.image_size):
+            counter = self._counter = LiveRepetitions(
+                pose.skeleton, pose.image_size, every_s=COUNT_EVERY_S, memory_s=MEMORY_S
+            )
+        self._memory.add(pose)
+        counter.update(pose.xy_px, pose.score, pose.time_s)
+        new = [r for r in self.repetitions if r.end_s <= pose.time_s - SETTLED_S and not self._known(r)]
+        if new:
+            self._judge(new)
+        if pose.time_s >= self._phase_due_s:
+            self._phase_due_s = pose.time_s + PHASE_EVERY_S
+            self._phase = self._phase_now(pose.time_s) if pose.seen else "out of view"
+        self._tell()
+
+    def _known(self, repetition: Repetition) -> bool:
+        return any(old.start_s < repetition.turn_s < old.end_s for old in self._judged)
+
+    def _judge(self, new: list[Repetition]) -> None:
+        self._judged += new
+        last = [r for r in self.repetitions if r.start_s <= new[-1].start_s][-JUDGED_TOGETHER:]
+        sequence = self._memory.sequence(min(r.start_s for r in [*last, *new]) - 1.0)
+        if sequence is None or sequence.frames_seen < 2:
+            return
+        cleaned = clean(sequence)
+        if self.movement == AUTO:
+            guess = recognize(cleaned, last)
+            if guess.movement != UNKNOWN:
+                self._recognised = guess.movement
+        if self.name == UNKNOWN:
+            return
+        inside = [r for r in new if r.start_s >= cleaned.time_s[0]]
+        report = judge(measure_repetitions(cleaned, self.name, inside, cleaned=True))
+        for repetition in report.repetitions:
+            self._remark(repetition)
+
+    def _remark(self, repetition: RepetitionReport) -> None:
+        number = sum(r.turn_s <= repetition.turn_s + 0.15 for r in self.repetitions)
+        for remark in repetition.remarks:
+            side = "" if remark.side == "both" else f", {remark.side} side"
+            value = f"{remark.value:.0f}{remark.unit}" if remark.unit == "°" else f"{remark.value:.2g} {remark.unit}"
+            self._remarks.appendleft(f"Repetition {number}: {remark.label}{side} ({value}). {remark.advice}")
+        if repetition.remarks:
+            self._spoken = (*self._spoken, repetition.remarks[0].advice)
+        elif repetition.verdict == "good":
+            self._remarks.appendleft(f"Repetition {number}: good.")
+
+    def _phase_now(self, now_s: float) -> str:
+        sequence = self._memory.sequence(now_s - PHASE_WINDOW_S)
+        if self.name == UNKNOWN or sequence is None or len(sequence) < 3:
+            return ""
+        effort = self._effort(sequence)
+        if effort is None:
+            return ""
+        before, now = effort
+        self._efforts.append((now_s, now))
+        while now_s - self._efforts[0][0] > RANGE_S:
+            self._efforts.popleft()
+        values = [value for _, value in self._efforts]
+        movement, low, high = movement_named(self.name), min(values), max(values)
+        if high - low < movement.least or high == low:
+            return "ready"
+        if abs(now - before) > MOVING_SHARE * (high - low):
+            return movement.phases[0] if now > before else movement.phases[2]
+        return movement.phases[1] if now > low + HELD_SHARE * (high - low) else "ready"
+
+    def _effort(self, sequence: PoseSequence) -> tuple[float, float] | None:
+        """How far the movement had gone ``PHASE_STEP_S`` ago and how far it has gone now."""
+        time_s = sequence.time_s
+        whole = Repetition(sequence.person, float(time_s[0]), float(time_s[-1]), float(time_s[-1]), True, 1.0, 0.0)
+        try:
+            effort = movement_named(self.name).effort(Window(sequence, camera_view(sequence), whole, space=False))
+        except Unmeasurable:
+            return None
+        known = np.isfinite(effort)
+        if not known.any():
+            return None
+        before, now = np.interp([time_s[-1] - PHASE_STEP_S, time_s[-1]], time_s[known], effort[known])
+        return float(before), float(now)
+
+    def _tell(self) -> None:
+        count = len(self.repetitions)
+        if count > self._counted:
+            self._spoken = (*self._spoken, str(count))
+        self._counted = max(self._counted, count)
+        label = "not recognised yet" if self.name == UNKNOWN else movement_named(self.name).label
+        metrics = (("Repetitions", str(count)), ("Phase", self._phase or "–"), ("Movement", label))
+        reading = Reading(metrics, tuple(self._remarks), "", self._spoken[-200:])
+        if reading != self._reading:
+            self._reading = reading

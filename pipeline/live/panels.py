@@ -1,0 +1,166 @@
+"""What is said about one person while it happens. Every analysis plugs in here: one class, one line in ``PANELS``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.kinematics import angles
+from pipeline.movements import AUTO
+from pipeline.poses import Array, PoseSequence
+from pipeline.skeletons import Skeleton
+
+
+@dataclass(frozen=True, eq=False)
+class LivePose:
+    """The person at one moment: as one row of a ``PoseSequence``; NaN where they were not seen."""
+
+    skeleton: Skeleton
+    image_size: tuple[int, int]
+    time_s: float
+    xy_px: Array
+    score: Array
+    xyz_m: Array | None = None
+    person: int = 1
+
+    @property
+    def seen(self) -> bool:
+        """Whether anything was seen."""
+        return bool(np.isfinite(self.xy_px).any())
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a panel says now.
+
+    Attributes:
+        metrics: (label, value) pairs.
+        lines: sentences, the newest first.
+        alarm: a sentence that must be seen at once; empty most of the time.
+        spoken: every sentence that may be said aloud, in order; only ever longer, so that each is said once.
+    """
+
+    metrics: tuple[tuple[str, str], ...] = ()
+    lines: tuple[str, ...] = ()
+    alarm: str = ""
+    spoken: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PanelSettings:
+    """What the user chose for the analyses.
+
+    movement: a name in ``movements.MOVEMENTS``, or "auto".
+    """
+
+    movement: str = AUTO
+
+
+class LivePanel(ABC):
+    """A live analysis. ``update`` is called for every pose in order, and for the frames without one."""
+
+    title: str
+
+    @abstractmethod
+    def update(self, pose: LivePose) -> None:
+        """Take the next moment."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget everything."""
+
+    @property
+    @abstractmethod
+    def reading(self) -> Reading:
+        """What there is to say now; made anew at each change, so that other threads may read it."""
+
+
+class PoseMemory:
+    """The last ``length_s`` seconds of poses."""
+
+    def __init__(self, length_s: float) -> None:
+        self.length_s = length_s
+        self._poses: deque[LivePose] = deque()
+
+    def add(self, pose: LivePose) -> None:
+        """One more; another skeleton or picture size begins anew."""
+        if self._poses and (pose.skeleton, pose.image_size) != (self._poses[-1].skeleton, self._poses[-1].image_size):
+            self._poses.clear()
+        self._poses.append(pose)
+        while pose.time_s - self._poses[0].time_s > self.length_s:
+            self._poses.popleft()
+
+    def sequence(self, since_s: float = -np.inf) -> PoseSequence | None:
+        """The poses from ``since_s`` on; None without any."""
+        poses = [pose for pose in self._poses if pose.time_s >= since_s]
+        if not poses:
+            return None
+        xyz_m = [pose.xyz_m for pose in poses if pose.xyz_m is not None]
+        return PoseSequence(
+            poses[0].skeleton,
+            np.array([pose.time_s for pose in poses]),
+            np.stack([pose.xy_px for pose in poses]),
+            np.stack([pose.score for pose in poses]),
+            np.stack(xyz_m) if len(xyz_m) == len(poses) else None,
+            poses[0].image_size,
+            poses[-1].person,
+        )
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._poses.clear()
+
+
+class AnglePanel(LivePanel):
+    """The joint angles of this moment, as ``kinematics.angles`` defines them, five times a second."""
+
+    title = "Angles"
+    EVERY_S, WINDOW_S = 0.2, 0.4
+    SHOWN = ("knee_flexion", "hip_flexion", "elbow_flexion", "shoulder_flexion")
+
+    def __init__(self, settings: PanelSettings) -> None:  # noqa: ARG002 -- the same for every movement
+        self._memory = PoseMemory(self.WINDOW_S)
+        self.reset()
+
+    def reset(self) -> None:
+        self._memory.clear()
+        self._next_s = -np.inf
+        self._reading = Reading()
+
+    @property
+    def reading(self) -> Reading:
+        return self._reading
+
+    def update(self, pose: LivePose) -> None:
+        self._memory.add(pose)
+        if pose.time_s < self._next_s:
+            return
+        self._next_s = pose.time_s + self.EVERY_S
+        sequence = self._memory.sequence()
+        if sequence is None or not pose.seen:
+            self._reading = Reading()
+            return
+        found = angles(sequence)
+        metrics = []
+        for joint in self.SHOWN:
+            sides = [float(found[f"{side}_{joint}"].value_deg[-1]) for side in ("left", "right")]
+            if np.isfinite(sides).any():
+                text = " · ".join(f"{value:.0f}°" if np.isfinite(value) else "–" for value in sides)
+                metrics.append((f"{joint.split('_')[0]} (left · right)", text))
+        self._reading = Reading(tuple(metrics))
+
+
+def make_panels(settings: PanelSettings) -> tuple[LivePanel, ...]:
+    """One of each."""
+    return tuple(make(settings) for make in panel_makers())
+
+
+def panel_makers() -> tuple[Callable[[PanelSettings], LivePanel], ...]:
+    """Every live analysis there is, in the order in which the page shows them."""
+    from pipeline.live.movement_panel import MovementPanel
+
+    return (MovementPanel, AnglePanel)

@@ -1,0 +1,1 @@
+"""Which exercise, when, and by whom: features, windows, networks, and a clip's timeline."""

@@ -1,0 +1,191 @@
+"""Random virtual cameras: recorded motion as a pinhole camera would see it, and as a pose model would report it.
+
+``view`` gives exact 2D; ``detected`` spoils it the way pose models spoil it, with numbers measured on rendered figures
+(``measured_noise``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pipeline.poses import Array, PoseSequence
+from pipeline.skeletons import KINECT_13
+from pipeline.synthetic.camera import Camera
+from pipeline.training.motion_data import Motion
+
+GRID_HZ = 15.0  # the lift's own frame rate; every sequence is brought to it and back
+SIZES = ((640, 480), (480, 640), (640, 360), (360, 640), (480, 480))
+_ANKLE_M = 0.08  # height of an ankle that stands on the floor
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How a pose model errs on one joint set. Lengths are shares of the body's height in pixels.
+
+    bias: (13,) standard deviation of the error that stays through a clip; drift: of the one that changes slowly;
+    jitter: of the one that is new in every frame; lost: share of joints that are far off; lost_size: how far.
+    """
+
+    bias: tuple[float, ...]
+    drift: tuple[float, ...]
+    jitter: tuple[float, ...]
+    lost: float = 0.01
+    lost_size: float = 0.08
+    swapped: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name in ("bias", "drift", "jitter"):
+            if len(getattr(self, name)) != len(KINECT_13):
+                raise ValueError(f"{name} needs {len(KINECT_13)} numbers, one a joint of Kinect-13.")
+
+
+def resampled(motion: Motion, hz: float = GRID_HZ) -> Motion:
+    """The motion on a regular grid of ``hz``; joints that the sensor lost are bridged linearly.
+
+    Joints that were never seen stay NaN.
+    """
+    if len(motion) == 0:
+        return motion
+    grid = np.arange(int(np.floor(motion.time_s[-1] * hz + 1e-6)) + 1) / hz
+
+    def on_grid(values: Array) -> Array:
+        flat = values.reshape(len(values), -1)
+        columns = np.full((len(grid), flat.shape[1]), np.nan)
+        for number in range(flat.shape[1]):
+            known = np.isfinite(flat[:, number])
+            if known.any():
+                columns[:, number] = np.interp(grid, motion.time_s[known], flat[known, number])
+        return columns.reshape(len(grid), *values.shape[1:])
+
+    nearest = np.abs(motion.time_s[:, None] - grid[None]).argmin(axis=0)
+    labels = None if motion.frame_label is None else tuple(motion.frame_label[k] for k in nearest)
+    return replace(
+        motion, time_s=grid, xyz_m=on_grid(motion.xyz_m), root_m=on_grid(motion.root_m), frame_label=labels
+    )
+
+
+def in_world(motion: Motion) -> PoseSequence:
+    """The motion around the middle of a room with its feet on the floor, ready to be drawn or projected."""
+    root = motion.root_m - np.array([1, 0, 1]) * np.nanmedian(motion.root_m, axis=0)
+    lowest = np.nanmin(motion.xyz_m[..., 1] + root[:, None, 1], axis=1)
+    root[:, 1] += _ANKLE_M - np.nanpercentile(lowest, 5)
+    shape = (len(motion), len(KINECT_13))
+    return PoseSequence(
+        KINECT_13, motion.time_s, np.full((*shape, 2), np.nan), np.ones(shape), motion.xyz_m, (0, 0), root_m=root
+    )
+
+
+def random_camera(rng: np.random.Generator, world: PoseSequence) -> Camera:
+    """A camera that keeps most of the motion in its picture: any side, phone to normal lens, hip to head height.
+
+    Six of ten stand in front of the person or obliquely, as people film exercises; the others anywhere.
+    """
+    assert world.xyz_m is not None and world.root_m is not None
+    points = world.xyz_m + world.root_m[:, None]
+    low, high = np.nanpercentile(points[..., 1], (1, 99))
+    across = float(np.nanpercentile(np.linalg.norm(points[..., (0, 2)], axis=-1), 99))
+    size = SIZES[int(rng.integers(len(SIZES)))]
+    width, height = size
+    focal_mm = float(rng.uniform(24, 50))
+    focal_px = focal_mm / 36.0 * max(size)
+    tall = (high - low + 0.25) * focal_px / (height * rng.uniform(0.5, 0.95))
+    wide = 2 * (across + 0.1) * focal_px / (width * rng.uniform(0.6, 1.0))
+    distance = float(max(tall, wide, 1.5)) + across / 2
+    height_m = float(rng.uniform(0.5, 1.75))
+    middle = (low + high) / 2
+    pitch = float(np.degrees(np.arctan2(height_m - middle, distance)) + rng.normal(0, 2.0))
+    yaw = float(rng.uniform(-100, 100) if rng.random() < 0.6 else rng.uniform(-180, 180))
+    return Camera(yaw, height_m, distance, float(np.clip(pitch, -30, 45)), focal_mm, size)
+
+
+def view(world: PoseSequence, camera: Camera) -> PoseSequence:
+    """The sequence as ``camera`` sees it: exact ``xy_px``, and ``xyz_m`` in the camera's level axes."""
+    assert world.xyz_m is not None and world.root_m is not None
+    pixels, _ = camera.project(world.xyz_m + world.root_m[:, None])
+    turn = camera.level_axes.T
+    return replace(
+        world,
+        xy_px=pixels,
+        score=np.isfinite(pixels).all(axis=2).astype(np.float64),
+        xyz_m=world.xyz_m @ turn,
+        root_m=world.root_m @ turn,
+        image_size=camera.size,
+    )
+
+
+def detected(exact: PoseSequence, noise: Noise, rng: np.random.Generator, height_px: float) -> PoseSequence:
+    """Exact 2D as a pose model would report it.
+
+    Args:
+        exact: of Kinect-13; noise: see there; rng: decides everything; height_px: the body's height in the picture.
+
+    Returns:
+        The same sequence with wrong ``xy_px`` and with ``score`` lower where the error is large.
+    """
+    frames, joints = exact.xy_px.shape[:2]
+    if frames == 0:
+        return exact
+    bias = rng.standard_normal((1, joints, 2)) * np.array(noise.bias)[:, None]
+    drift = _slow(rng, frames, joints) * np.array(noise.drift)[:, None]
+    jitter = rng.standard_normal((frames, joints, 2)) * np.array(noise.jitter)[:, None]
+    lost = _runs(rng, frames, joints, noise.lost)
+    error = bias + drift + jitter + lost[..., None] * noise.lost_size * _slow(rng, frames, joints)
+    xy = exact.xy_px + height_px * error
+    legs = _runs(rng, frames, 1, noise.swapped)[:, 0]
+    for left, right in KINECT_13.left_right[3:]:  # the legs cross in a side view
+        xy[legs[:, None] & np.isin(np.arange(joints), (left, right))] = xy[legs][:, [right, left]].reshape(-1, 2)
+    size = np.linalg.norm(error, axis=2)
+    score = 1 / (1 + np.exp((size - 0.06) / 0.02)) * rng.uniform(0.8, 1.0, size.shape)
+    return replace(exact, xy_px=xy, score=np.clip(score, 0.0, 1.0))
+
+
+def _slow(rng: np.random.Generator, frames: int, joints: int, memory: float = 0.85) -> Array:
+    """(frames, joints, 2) unit-variance errors that change slowly (a first-order autoregressive process)."""
+    fresh = rng.standard_normal((frames, joints, 2))
+    slow = np.empty_like(fresh)
+    slow[0] = fresh[0]
+    for frame in range(1, frames):
+        slow[frame] = memory * slow[frame - 1] + np.sqrt(1 - memory**2) * fresh[frame]
+    return slow
+
+
+def _runs(rng: np.random.Generator, frames: int, joints: int, share: float, length: int = 5) -> np.ndarray:
+    """(frames, joints) True in runs of about ``length`` frames that cover ``share`` of everything."""
+    starts = rng.random((frames, joints)) < share / length
+    runs = np.zeros((frames, joints), dtype=bool)
+    for offset in range(length):
+        runs[offset:] |= starts[: frames - offset]
+    return runs
+
+
+def measured_noise(error: Array, clip: np.ndarray) -> Noise:
+    """The numbers of a ``Noise`` from real errors.
+
+    Args:
+        error: (N, 13, 2) reported minus true position as shares of the body's height, NaN where unknown.
+        clip: (N,) which clip each frame is of, in time order.
+    """
+    size = np.linalg.norm(error, axis=2)
+    wild = size > 0.08
+    usual = np.where(wild[..., None], np.nan, error)
+    within, means, steps = [], [], []
+    for number in np.unique(clip):
+        part = usual[clip == number]
+        mean = np.nanmean(part, axis=0)
+        means.append(mean)
+        within.append(part - mean)
+        steps.append(np.diff(part, axis=0))
+    spread = np.nanstd(np.concatenate(within), axis=0).mean(axis=1)
+    # a slow process of memory 0.85 changes by sqrt(0.3) of its deviation a frame, a new error by sqrt(2)
+    step = np.nanstd(np.concatenate(steps), axis=0).mean(axis=1)
+    jitter = np.sqrt(np.clip((step**2 - 0.3 * spread**2) / 1.7, 1e-8, spread**2))
+    drift = np.sqrt(np.maximum(spread**2 - jitter**2, 1e-8))
+    bias = np.sqrt(np.nanmean(np.stack(means) ** 2, axis=(0, 2)))
+    lost_size = float(np.sqrt(np.nanmean(size[wild] ** 2) / 2)) if wild.any() else 0.08
+
+    def listed(values: Array) -> tuple[float, ...]:
+        return tuple(round(float(value), 5) for value in values)
+
+    return Noise(listed(bias), listed(drift), listed(jitter), round(float(np.nanmean(wild)), 4), round(lost_size, 4))

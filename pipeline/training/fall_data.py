@@ -1,0 +1,217 @@
+"""Windows to train the fall forest on: real takes, acted scenes and motion capture, each window with its label."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline import settings
+from pipeline.falls.events import Course, drop_times
+from pipeline.falls.features import Body, FeatureTable, body, features
+from pipeline.falls.people import joined
+from pipeline.poses import Array, PoseSequence, Recording
+from pipeline.skeletons import KINECT_20
+from pipeline.synthetic.timeline import FallTimes
+from pipeline.training.fall_scenes import Example, acted_examples, random_camera, seen_by
+from pipeline.training.fall_sources import Take, cached_poses, training_takes
+
+REAL = ("upfall", "urfd")
+SURE_S = 0.3  # windows this near to the middle of a drop show the fall
+OPEN_S = 1.0  # windows up to this far show part of it and teach nothing
+MIN_SEEN = 0.5  # of the joints around a fall; falls that are hidden more teach nothing
+LEAST_DROP_H = 0.25  # of head and hips together: less is not the person who falls
+MOCAP_HOLD_S = 2.0  # capture cuts end on the last pose; it is held, as a person who lies down stays there
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """An example with its features.
+
+    Attributes:
+        label: (G,) 1 fall, 0 no fall, NaN teaches nothing.
+        cut: a copy that ends early, for training only.
+    """
+
+    example: Example
+    grid: Body
+    table: FeatureTable
+    label: Array
+    cut: bool = False
+
+
+def windows_of(example: Example, *, cut: bool = False) -> Windows:
+    """Features and labels of one example."""
+    one = example.sequence
+    frames = np.flatnonzero(one.seen)
+    grid = body(one.select(slice(int(frames[0]), int(frames[-1]) + 1)) if len(frames) else one.select(slice(0, 0)))
+    table = features(grid)
+    label = np.zeros(len(grid))
+    for fall in example.falls:
+        middle = (fall.onset_s + fall.impact_s) / 2
+        away = np.abs(grid.time_s - middle)
+        sure = max(SURE_S, 0.3 * (fall.impact_s - fall.onset_s))
+        around = (grid.time_s >= fall.onset_s - 0.5) & (grid.time_s <= fall.impact_s + 1.0)
+        seen = np.isfinite(grid.xy_px[around, :, 0]).mean() if around.any() else 0.0
+        label[away <= sure + OPEN_S - SURE_S] = np.nan
+        if seen >= MIN_SEEN:
+            label[away <= sure] = 1.0
+    return Windows(example, grid, table, label, cut)
+
+
+def well_seen(one: Windows) -> bool:
+    """Whether every fall of the example is seen well enough to be asked for."""
+    return all(
+        (one.label[np.abs(one.grid.time_s - (fall.onset_s + fall.impact_s) / 2) <= SURE_S] == 1).any()
+        for fall in one.example.falls
+    )
+
+
+# --- real takes -----------------------------------------------------------------------------------------------------
+
+
+def real_examples(take: Take, recording: Recording) -> list[Example]:
+    """Everybody in a take. In a fall take the one who comes down most has fallen, once, where they come down fastest.
+
+    UP-Fall says no more than that a clip holds one fall; UR Fall the same (its table of falling frames checks this).
+    The others of a fall take teach only if they hardly move: tracks of the same person under another number may show
+    half a fall.
+    """
+    people = joined(recording.people)
+    if not take.is_fall:
+        return [Example(one, (), take.group, take.source) for one in people]
+    drops = [_greatest_drop(one) for one in people]
+    if not drops or max(size for size, _ in drops) < LEAST_DROP_H:
+        return []
+    faller = int(np.argmax([size for size, _ in drops]))
+    examples = []
+    for number, one in enumerate(people):
+        size, fall = drops[number]
+        if number == faller:
+            examples.append(Example(one, (fall,), take.group, take.source))
+        elif size < 0.15:
+            examples.append(Example(one, (), take.group, take.source))
+    return examples
+
+
+def _greatest_drop(one: PoseSequence) -> tuple[float, FallTimes]:
+    grid = body(one)
+    table = features(grid)
+    columns = [table.names.index(f"{name}_drop_h") for name in ("head", "hip")]
+    size = np.clip(table.values[:, columns], -1.0, 0.8).sum(axis=1)
+    if not np.isfinite(size).any():
+        return 0.0, FallTimes(0.0, 0.0)
+    moment = int(np.nanargmax(size))
+    return float(size[moment]), FallTimes(*drop_times(Course.of(grid), float(grid.time_s[moment])))
+
+
+# --- motion capture -------------------------------------------------------------------------------------------------
+
+
+def mocap_examples(views: int, seed: int, data: Path | None = None) -> Iterator[Example]:
+    """HDM05 and CMU motion capture (nobody falls) through ``views`` random cameras each; none without the data."""
+    path = (data or settings.data_dir()) / "data" / "mocap_kinect20" / "mocap_kinect20.npz"
+    if not path.is_file():
+        return
+    with np.load(path, allow_pickle=False) as file:
+        points = file["xyz_i16"] * float(file["scale_m"])
+        offset, subject, source, fps = (file[name] for name in ("offset", "subject", "source", "fps"))
+    for number in range(len(subject)):
+        joints = points[offset[number] : offset[number + 1]][:1800]  # the first minute
+        rate = float(fps[number])
+        if len(joints) < rate:
+            continue
+        joints = joints - joints.mean(axis=(0, 1)) * [1, 0, 1]
+        hold = round(MOCAP_HOLD_S * rate)
+        joints = np.concatenate([np.repeat(joints[:1], hold // 2, 0), joints, np.repeat(joints[-1:], hold, 0)])
+        for view in range(views):
+            rng = np.random.default_rng([seed, 7, number, view])
+            sequence = seen_by(joints, random_camera(rng), rng, fps=float(rng.choice([10, 15, 25, 30])),
+                               noise=float(rng.uniform(0.004, 0.02)), skeleton=KINECT_20, fps_in=rate)  # fmt: skip
+            yield Example(sequence, (), f"mocap:{source[number]}:{subject[number]}", "mocap")
+
+
+# --- everything -----------------------------------------------------------------------------------------------------
+
+
+def all_windows(
+    sources: Sequence[str],
+    acted_scenes: int,
+    mocap_views: int,
+    seed: int,
+    progress: Callable[[str, float], None],
+    *,
+    takes: Sequence[Take] | None = None,
+) -> list[Windows]:
+    """Every example of the sources with its features, and of each one a copy that ends early.
+
+    Args:
+        sources: of "upfall", "urfd", "acted", "mocap".
+        takes: real takes; None is ``training_takes()``.
+    """
+    found: list[Windows] = []
+
+    def add(example: Example) -> None:
+        whole = windows_of(example)
+        found.append(whole)
+        if short := _cut(example, len(found), seed):
+            found.append(windows_of(short, cut=True))
+
+    chosen = [take for take in (training_takes() if takes is None else takes) if take.source in sources]
+    for number, take in enumerate(chosen):
+        progress(f"poses of {take.path.name}", 0.5 * number / len(chosen))
+        for example in real_examples(take, cached_poses(take.path)):
+            add(example)
+    if "mocap" in sources:
+        progress("motion capture", 0.5)
+        for example in mocap_examples(mocap_views, seed):
+            add(example)
+    if "acted" in sources:
+        for number, example in enumerate(acted_examples(acted_scenes, seed)):
+            if number % 50 == 0:
+                progress(f"acted scene {number + 1} of {acted_scenes}", 0.6 + 0.4 * number / acted_scenes)
+            add(example)
+    return found
+
+
+def _cut(example: Example, number: int, seed: int) -> Example | None:
+    """The example as if the clip ended soon after the fall, or anywhere in life without one."""
+    rng = np.random.default_rng([seed, 11, number])
+    one = example.sequence
+    if len(one) < 10:
+        return None
+    end_s = float(rng.uniform(0.3, 1.0) * one.time_s[-1])
+    if example.falls:
+        end_s = example.falls[0].impact_s + float(rng.uniform(0.4, 1.6))
+    short = one.between(-np.inf, end_s)
+    falls = tuple(fall for fall in example.falls if fall.impact_s < end_s)
+    return Example(short, falls, example.group, example.source, example.weight) if len(short) > 5 else None
+
+
+def training_rows(windows: Sequence[Windows], seed: int, share: float) -> tuple[Array, Array, Array]:
+    """(N, F) features, (N,) labels and (N,) weights to fit on.
+
+    Windows in which something happens all stay; of the quiet ones only a ``share``. Every source with falls gets the
+    same total weight for its falls, and falls together weigh as much as no falls.
+    """
+    rng = np.random.default_rng(seed)
+    values, labels, sources = [], [], []
+    for one in windows:
+        names = one.table.names
+        drop = np.nan_to_num(one.table.values[:, names.index("head_drop_h")])
+        speed = np.nan_to_num(one.table.values[:, names.index("hip_fall_speed_h_s")])
+        eventful = (drop > 0.15) | (speed > 0.4)
+        known = np.isfinite(one.label)
+        keep = known & ((one.label == 1) | (rng.random(len(known)) < np.where(eventful, max(share, 0.5), share)))
+        values.append(one.table.values[keep])
+        labels.append(one.label[keep])
+        sources += [one.example.source.split(":")[0]] * int(keep.sum())
+    x, y, source = np.concatenate(values), np.concatenate(labels), np.array(sources)
+    weight = np.ones(len(y))
+    falling = [name for name in np.unique(source) if ((source == name) & (y == 1)).any()]
+    for name in falling:
+        some = (source == name) & (y == 1)
+        weight[some] = (y == 0).sum() / some.sum() / len(falling)
+    return x, y, weight
