@@ -19,9 +19,11 @@ from UserInterface.components.progress import sidebar_status  # noqa: E402
 PAGES: tuple[tuple[str | Callable[[], None], str, str], ...] = (
     (home_view.show, "Home", ":material/home:"),
     (session.INFERENCE_PAGE, "Inference", ":material/directions_run:"),
-    ("pages/02_Webcam_Record.py", "Webcam", ":material/videocam:"),
+    ("pages/02_Webcam_Record.py", "Webcam Record", ":material/videocam:"),
     (session.OUTPUTS_PAGE, "Outputs", ":material/folder_open:"),
     ("pages/04_Movement_Analyzer.py", "Movement Analyzer", ":material/exercise:"),
+    ("pages/05_Fall_Detection.py", "Fall Detection", ":material/personal_injury:"),
+    ("pages/08_Batch.py", "Batch", ":material/dynamic_feed:"),
 )
 
 st.set_page_config(page_title="Kinoscope", page_icon=home_view.icon(), layout="wide")

@@ -21,6 +21,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,14 @@ def start(*arguments: object, log: Path) -> subprocess.Popen[bytes]:
         )
 
 
+def usual_s(*arguments: object, log: Path) -> float:
+    """How long the command takes now, when nobody kills it."""
+    began = time.monotonic()
+    if start(*arguments, log=log).wait():
+        raise RuntimeError(f"`{' '.join(map(str, arguments))}` fails even unharmed; see {log}")
+    return time.monotonic() - began
+
+
 def killed(process: subprocess.Popen[bytes], after_s: float) -> bool:
     """Kill a process after some seconds; False when it had ended by itself."""
     try:
@@ -105,11 +114,12 @@ def look_at_runs(store: Path, troubles: list[str]) -> int:
     return len(runs)
 
 
-def kill_infer(folder: Path, kills: int, longest_s: float, seed: int = 0) -> Outcome:
+def kill_infer(folder: Path, kills: int, seed: int = 0) -> Outcome:
     """``infer`` killed at random moments: runs are whole or not there."""
     outcome, dice, began = Outcome("infer"), random.Random(seed), time.monotonic()
     (clip,) = write_clips(folder / "clips", 1)
     store = folder / "store"
+    longest_s = 1.2 * usual_s("infer", clip, "--out", folder / "unharmed", "--json", log=folder / "log.txt")
     while outcome.kills < kills:
         outcome.asked += 1
         process = start("infer", clip, "--out", store, "--json", log=folder / "log.txt")
@@ -119,10 +129,12 @@ def kill_infer(folder: Path, kills: int, longest_s: float, seed: int = 0) -> Out
     return outcome
 
 
-def kill_batch(folder: Path, kills: int, longest_s: float, clips: int = 12, seed: int = 1) -> Outcome:
+def kill_batch(folder: Path, kills: int, clips: int = 12, seed: int = 1) -> Outcome:
     """``batch --resume`` killed at random moments until it ends, as often as it takes: every clip has one run."""
     outcome, dice, began = Outcome("batch"), random.Random(seed), time.monotonic()
     write_clips(folder / "clips", clips)
+    alone = ("batch", folder / "clips", "--out", folder / "unharmed", "--json")
+    longest_s = 0.8 * usual_s(*alone, log=folder / "log.txt")
     rounds = 0
     while outcome.kills < kills or rounds == 0:
         out = folder / f"out{rounds}"
@@ -146,7 +158,7 @@ def kill_batch(folder: Path, kills: int, longest_s: float, clips: int = 12, seed
     return outcome
 
 
-def kill_service(folder: Path, kills: int, longest_s: float, seed: int = 2) -> Outcome:
+def kill_service(folder: Path, kills: int, longest_s: float = 5.0, seed: int = 2) -> Outcome:
     """The service killed at random moments while somebody posts clips: what it acknowledged, it does."""
     outcome, dice, began = Outcome("serve"), random.Random(seed), time.monotonic()
     (clip,) = write_clips(folder / "clips", 1)
@@ -245,21 +257,21 @@ def main() -> None:
     """Kill, count, write the report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--longest-s", type=float, default=5.0, help="a kill comes at most so long after the start")
     arguments = parser.parse_args()
     outcomes = []
     with tempfile.TemporaryDirectory() as name:
-        for kill in (kill_infer, kill_batch, kill_service):
+        kinds: tuple[Callable[[Path, int], Outcome], ...] = (kill_infer, kill_batch, kill_service)
+        for kill in kinds:
             folder = Path(name) / kill.__name__
             folder.mkdir()
-            outcomes.append(kill(folder, arguments.kills, arguments.longest_s))
+            outcomes.append(kill(folder, arguments.kills))
             print(outcomes[-1], file=sys.stderr)
     troubles = [f"- {outcome.what}: {trouble}" for outcome in outcomes for trouble in outcome.troubles]
     text = f"""# kill -9
 
-Made by `python -m benchmarks.reliability --kills {arguments.kills} --longest-s {arguments.longest_s:g}`: the real
-commands with the real model on clips of {FRAMES} frames, killed with SIGKILL at moments drawn evenly from 0 to
-{arguments.longest_s:g} s after the start (of the service: after it answers, while a client posts three clips a second).
+Made by `python -m benchmarks.reliability --kills {arguments.kills}`: the real commands with the real model on clips of
+{FRAMES} frames, killed with SIGKILL at moments drawn evenly: infer from its start to a fifth longer than it usually
+takes, batch within the first four fifths, the service within 5 s after it answers, while a client posts clips.
 
 {table([outcome.row() for outcome in outcomes])}
 

@@ -19,6 +19,7 @@ from UserInterface.components.webcam_stream import LiveSession
 SIZES = {"640 x 480": (640, 480), "1280 x 720": (1280, 720), "320 x 240": (320, 240)}
 KEPT_FPS = 25.0  # looking for newcomers is put off where it would cost more
 LIVE_MODEL = "blazepose"
+THREADS = 1  # BlazePose needs 18 ms of one core a frame; the other core decodes, draws and encodes
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ DEFAULT = InferenceOptions(model=LIVE_MODEL, detector=LIVE_MODEL, working_point=
 def make_estimator(options: InferenceOptions) -> Estimator:
     """The model for one live session. Raises EstimatorError in words."""
     parameters = replace(options.follow_parameters("video"), target_fps=KEPT_FPS)
-    return registry.create_estimator(options.model or None, options.detector or None, parameters)
+    return registry.create_estimator(options.model or None, options.detector or None, parameters, threads=THREADS)
 
 
 def maker(options: InferenceOptions) -> Callable[[], Estimator]:

@@ -75,6 +75,15 @@ class Batch:
         """What is still to do."""
         return [s for s in self.status.values() if s.record is None or not s.record.finished(self.plan.tasks)]
 
+    def fill(self, items: Sequence[Item], records: Mapping[str, Record]) -> None:
+        """Put the clips in, with what became of them before."""
+        for item in items:
+            record = records.get(item.key)
+            done = record is not None and record.finished(self.plan.tasks)
+            tried = record is not None and (record.state == FAILED or set(self.plan.tasks) <= record.tasks.keys())
+            state = record.state if record is not None and tried else WAITING
+            self.status[item.key] = Status(item, state, None, record, done)
+
     def keep(self, record: Record) -> Status:
         """Write what became of a clip."""
         (self.place / "items").write(f"{record.key}.json", record.to_json())
@@ -143,12 +152,7 @@ def open_batch(
             )
         _same_options(asked, options, name)
         batch.plan = Plan(names, options, str(asked["created"]))
-    items = find_items(inputs, but_not_in=out)
-    records = _records(batch.place) if asked is not None else {}
-    for item in items:
-        record = records.get(item.key)
-        done = record is not None and record.finished(names)
-        batch.status[item.key] = Status(item, record.state if record and done else WAITING, None, record, done)
+    batch.fill(find_items(inputs, but_not_in=out), _records(batch.place) if asked is not None else {})
     wanted = {"schema_version": SCHEMA_VERSION, "created": batch.plan.created, "inputs": list(inputs)}
     wanted |= {"tasks": list(names), "options": asdict(options)}
     batch.place.write(_ASKED, orjson.dumps(wanted, option=orjson.OPT_INDENT_2))
@@ -214,6 +218,35 @@ def stored(out: str, name: str = DEFAULT_NAME) -> dict[str, Any] | None:
         return {key: asked[key] for key in ("created", "inputs", "tasks", "options")}
     except (orjson.JSONDecodeError, AttributeError, KeyError) as error:
         raise BatchError(f"The batch {name!r} in {out} cannot be read ({error}); choose another --name.") from error
+
+
+def look_at(out: str, name: str = DEFAULT_NAME) -> Batch:
+    """A stored batch as it stands, without touching it; clips that are gone from their folder are shown all the same.
+
+    Raises:
+        BatchError: there is none of this name, or it cannot be read.
+    """
+    asked = stored(out, name)
+    if asked is None:
+        raise BatchError(f"There is no batch {name!r} in {out}.")
+    batch = Batch(out, name, Plan(tuple(asked["tasks"]), options_of(asked), str(asked["created"])))
+    records = _records(batch.place)
+    gone = {record.key: Item(record.source, record.name) for record in records.values()}
+    with contextlib.suppress(ValueError):
+        found = find_items(asked["inputs"], but_not_in=out)
+        batch.fill(found, records)
+        gone = {key: item for key, item in gone.items() if item.url not in {one.url for one in found}}
+    for key, item in gone.items():
+        batch.status[key] = Status(item, records[key].state, None, records[key], True)
+    return batch
+
+
+def options_of(asked: Mapping[str, Any]) -> InferenceOptions:
+    """The options of a stored batch. Raises BatchError when they are those of another version."""
+    try:
+        return InferenceOptions(**asked["options"] | {"tags": tuple(asked["options"].get("tags", ()))})
+    except TypeError as error:
+        raise BatchError(f"The options of this batch are of another version of Kinoscope ({error}).") from error
 
 
 def stored_batches(out: Path) -> list[str]:

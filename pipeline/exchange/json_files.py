@@ -59,7 +59,7 @@ def format_of(document: Any) -> str:
     if not isinstance(document, list):
         return ""
     first = next((item for item in document if item), None)
-    if isinstance(first, list):
+    if isinstance(first, list) or (document and first is None and isinstance(document[0], list)):
         return "mmpose"
     if isinstance(first, dict):
         if "instances" in first or "keypoint_scores" in first:

@@ -125,7 +125,9 @@ def _person(one: PoseSequence, forest: FallForest, point: OperatingPoint) -> Per
     table = features(grid)
     probability = smoothed(forest.probability(table))
     events = find_events(grid, probability, point.threshold, one.person)
-    explained = tuple(replace(event, reasons=forest.reasons(table, _row(grid.time_s, event.peak_s))) for event in events)
+    explained = tuple(
+        replace(event, reasons=forest.reasons(table, _row(grid.time_s, event.peak_s))) for event in events
+    )
     seen_s = float(np.diff(one.time_s, append=one.time_s[-1])[one.seen].sum()) if len(one) else 0.0
     return PersonFalls(one.person, grid.time_s, probability, explained, seen_s)
 

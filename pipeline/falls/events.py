@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from pipeline.falls.features import STEP_S, Body, signals
@@ -122,8 +123,9 @@ def _known_mean(rows: Array) -> Array:
 def drop_times(course: Course, moment_s: float, within_s: float = 1.0) -> tuple[float, float]:
     """Onset and impact of the drop around a moment: where the way down begins and where it ends.
 
-    The fastest moment within ``within_s`` is the middle; from there the drop reaches as far as the body goes down faster
-    than ``ONSET_SHARE`` and ``IMPACT_SHARE`` of that speed. Without a way down it is the moment, 0.4 s either way.
+    The fastest moment within ``within_s`` is the middle; from there the drop reaches as far as the body goes down
+    faster than ``ONSET_SHARE`` and ``IMPACT_SHARE`` of that speed. Without a way down it is
+    the moment, 0.4 s either way.
     """
     near = np.flatnonzero(np.abs(course.time_s - moment_s) <= within_s + 1e-9)
     down = -course.speed_h_s
@@ -207,7 +209,7 @@ def _recovery(course: Course, onset_s: float, impact_s: float) -> float:
     return math.nan
 
 
-def _runs(mask: Array) -> list[tuple[int, int]]:
+def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """(start, end) of each run of True, end excluded."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(mask, dtype=np.int8), [0]])))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

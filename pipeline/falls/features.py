@@ -98,7 +98,7 @@ def _bridge(columns: Array) -> Array:
 
 
 def joint(points: Array, name: str) -> Array:
-    """(..., 2) a joint of KINECT_13, or the middle of a pair ("hip"); one side stands for both where the other lacks."""
+    """(..., 2) a joint of KINECT_13, or the middle of a pair ("hip"); one side stands for both when alone."""
     if name in KINECT_13:
         return points[..., KINECT_13.index(name), :]
     sides = points[..., [KINECT_13.index(f"left_{name}"), KINECT_13.index(f"right_{name}")], :]
@@ -128,6 +128,8 @@ def _height_px(xy_px: Array) -> Array:
 
 def _windows(values: Array) -> Array:
     """(G, columns, WINDOW) of (G, columns): the window around each moment, NaN beyond the ends."""
+    if not len(values):
+        return np.empty((0, values.shape[1], WINDOW))
     lead = np.full((CENTRE, values.shape[1]), np.nan)
     tail = np.full((WINDOW - 1 - CENTRE, values.shape[1]), np.nan)
     return sliding_window_view(np.concatenate([lead, values, tail]), WINDOW, axis=0)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 from pipeline import settings
@@ -118,7 +119,7 @@ class FallForest:
         for name in self.names:
             families.setdefault(_family(name), []).append(name)
         total = {family: sum(shares[name] for name in names) for family, names in families.items()}
-        told = []
+        told: list[Reason] = []
         for family in sorted(total, key=lambda name: -total[name]):
             if total[family] <= 0.01 or len(told) == _TOLD:
                 break
@@ -139,7 +140,7 @@ class FallForest:
 
     def save(self, folder: Path, name: str = "falls", extra: Mapping[str, Any] | None = None) -> None:
         """Write ``NAME.skops`` and ``NAME.json`` into ``folder``."""
-        import skops.io
+        import skops.io  # type: ignore[import-untyped]
 
         skops.io.dump(self.forest, folder / f"{name}.skops", compression=zipfile.ZIP_DEFLATED, compresslevel=9)
         document = {
@@ -151,9 +152,11 @@ class FallForest:
         (folder / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
-def witnessed(table: FeatureTable) -> Array:
+def witnessed(table: FeatureTable) -> NDArray[np.bool_]:
     """(N,) whether the person is seen at the moment and in the time after, without which nothing is claimed."""
-    columns = [table.names.index(f"{name}.{phase}") for name in ("motion_h_s", "box_height_h") for phase in ("drop", "after")]
+    columns = [
+        table.names.index(f"{name}.{phase}") for name in ("motion_h_s", "box_height_h") for phase in ("drop", "after")
+    ]
     return np.isfinite(table.values[:, columns]).all(axis=1)
 
 

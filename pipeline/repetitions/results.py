@@ -31,6 +31,13 @@ class RepetitionParameters:
     plain_travel: when it is also as large as this,
     plain_share: and this part of all that the person does,
     plain_ease: then its cycles may be less alike by this factor: key points are noisy, people are not machines.
+    strong_score: a reading that explains the movement this well ("score" of ``find_repetitions``),
+    strong_share: in which nearly all that the person does lies,
+    strong_travel: and that is this large is a set even when the posture drifts,
+    strong_gap: up to this.
+    despike_s: where nothing is found in restless key points, they are read once more under a running median this wide;
+        the shortest repetition leaves it half of its height.
+    restless: trunk lengths a second, all joints together, from which the second look is worth it.
     min_amplitude: share of the set's median amplitude that a repetition must reach; half a movement is none.
     max_duration_ratio: to the set's median duration; tired people slow down, but hardly more than this.
     max_shift: how far the body may be beside its starting place at the end; who goes further walks.
@@ -60,6 +67,12 @@ class RepetitionParameters:
     plain_travel: float = 0.8
     plain_share: float = 0.6
     plain_ease: float = 0.5
+    strong_score: float = 0.09
+    strong_share: float = 0.85
+    strong_travel: float = 0.5
+    strong_gap: float = 1.3
+    despike_s: float = 0.35
+    restless: float = 1.5
     min_amplitude: float = 0.4
     max_duration_ratio: float = 4.0
     max_shift: float = 0.5

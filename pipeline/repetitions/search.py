@@ -64,14 +64,19 @@ def find_repetitions(
     if not len(signals):
         return RepetitionSet.none(sequence.person)
     names = SIGNAL_NAMES if signal is None else (signal,)
-    best = _best(signals, names, rules)
+    motion = _motion(signals, rules)
+    best = _best(signals, motion, names, rules)
+    if best is None and motion.speed > rules.restless:
+        signals = candidate_signals(sequence, rules.max_gap_s, despike_s=rules.despike_s)
+        best = _best(signals, _motion(signals, rules), names, rules)
     if best is None:
         return RepetitionSet.none(sequence.person)
     return _result(sequence.person, signals, best, rules)
 
 
-def _best(signals: Signals, names: Sequence[str], rules: RepetitionParameters) -> _Candidate | None:
-    motion = _motion(signals, rules)
+def _best(
+    signals: Signals, motion: _Motion, names: Sequence[str], rules: RepetitionParameters
+) -> _Candidate | None:
     readings = [reading for name in names for reading in _readings(signals, name, rules)]
     scored = [candidate for reading in readings if (candidate := _scored(signals, reading, motion, rules)) is not None]
     for candidate in sorted(scored, key=lambda one: -one.score)[:TRIES]:
@@ -92,6 +97,11 @@ class _Motion:
     paths: tuple[Array, ...]
     rhythm: Array
     symmetric_rhythm: Array
+
+    @property
+    def speed(self) -> float:
+        """Mean movement of the whole posture, in trunk lengths a second."""
+        return float(self.paths[0][-1]) * GRID_HZ / len(self.paths[0])
 
     def share(self, found: Indices) -> Array:
         """(K,) the part of all movement that lies in each wide cycle."""
@@ -244,7 +254,11 @@ def _convincing(signals: Signals, motion: _Motion, candidate: _Candidate, rules:
         return False
     gap = float(np.median(_gaps(signals.body, kept)))
     anyone, _, together = (float(np.median(travel)) for travel in _travel(signals, kept))
-    plain = gap <= rules.plain_gap and together >= rules.plain_travel and motion.share(kept).sum() >= rules.plain_share
+    share = float(motion.share(kept).sum())
+    strong = candidate.score >= rules.strong_score and share >= rules.strong_share
+    if strong and together >= rules.strong_travel and gap <= rules.strong_gap:
+        return True
+    plain = gap <= rules.plain_gap and together >= rules.plain_travel and share >= rules.plain_share
     enough = (rules.min_set_likeness + rules.few_likeness / count) * (rules.plain_ease if plain else 1)
     if gap > rules.open_gap or likeness < enough:
         return False

@@ -77,11 +77,12 @@ class Signals:
         return self.values[:, self.names.index(name)]
 
 
-def candidate_signals(sequence: PoseSequence, max_gap_s: float) -> Signals:
+def candidate_signals(sequence: PoseSequence, max_gap_s: float, *, despike_s: float = 0.0) -> Signals:
     """All curves that could carry a movement of this person.
 
     Gaps up to ``max_gap_s`` are bridged by a straight line; a longer one, or a hard cut (the whole body jumps between
-    two frames), splits the curves into runs.
+    two frames), splits the curves into runs. ``despike_s`` is the width of a running median that takes out moments in
+    which the pose model saw another posture; it blunts fast movement, too.
     """
     trunk_px = TRUNK_PER_BODY * body_size_px(sequence)
     if len(sequence) < 2 or not np.isfinite(trunk_px) or trunk_px <= 0:
@@ -100,7 +101,8 @@ def candidate_signals(sequence: PoseSequence, max_gap_s: float) -> Signals:
     grid = np.full((len(time_s), len(JOINTS), 2), np.nan)
     for start, end in runs:
         inside = _within(frame_s, breaks, time_s[start])
-        grid[start:end] = smoothed(_resampled(points[inside], frame_s[inside], time_s[start:end]), SMOOTHING_S)
+        even = _resampled(points[inside], frame_s[inside], time_s[start:end])
+        grid[start:end] = smoothed(_despiked(even, despike_s), SMOOTHING_S)
 
     centre = _centre(grid)
     places = grid - centre[:, None]
@@ -187,6 +189,19 @@ def smoothed(values: Array, deviation_s: float) -> Array:
     weight = ndimage.gaussian_filter1d(finite.astype(float), sigma, axis=0, mode="nearest")
     smooth = ndimage.gaussian_filter1d(np.where(finite, values, 0.0), sigma, axis=0, mode="nearest")
     return np.where(finite, smooth / np.maximum(weight, 1e-9), np.nan)
+
+
+def _despiked(values: Array, width_s: float) -> Array:
+    """Running median of (N, J, 2) along time; NaN stays where it was and counts as the column's median elsewhere."""
+    width = 2 * int(width_s * GRID_HZ / 2) + 1
+    finite = np.isfinite(values)
+    if width < 3 or not finite.any():
+        return values
+    seen = finite.any(axis=0)
+    filled = values.copy()
+    middle = np.nanmedian(values[:, seen], axis=0)
+    filled[:, seen] = np.where(finite[:, seen], values[:, seen], middle)
+    return np.where(finite, ndimage.median_filter(filled, size=(width, 1, 1), mode="nearest"), np.nan)
 
 
 def _centre(grid: Array) -> Array:

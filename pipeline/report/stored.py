@@ -36,7 +36,7 @@ def _falls(result: Result) -> tuple[Block, ...]:
     if reason:
         return (Paragraph(f"Not judged: {reason}"),)
     if not events:
-        return (Paragraph("No fall was found in this clip."),)
+        return (Paragraph(str(result.get("summary") or "No fall was found in this clip.")),)
     rows = tuple(
         cells(
             (
@@ -44,14 +44,17 @@ def _falls(result: Result) -> tuple[Block, ...]:
                 _seconds(event.get("onset_s")),
                 _seconds(event.get("impact_s")),
                 _seconds(event.get("lying_s")),
+                _seconds(event.get("recovered_s")) if event.get("recovered") else "not seen",
                 _share(event.get("probability")),
             )
         )
         for event in events
     )
     count = "1 fall was found." if len(events) == 1 else f"{len(events)} falls were found."
-    heads = ("Person", "Begins", "Impact", "Lying for", "Probability")
-    return Paragraph(count, "fault"), Table(heads, rows, (14.0, 20.0, 20.0, 20.0, 20.0))
+    heads = ("Person", "Begins", "Impact", "Lies from", "Up again", "Probability")
+    table = Table(heads, rows, (14.0, 17.0, 17.0, 17.0, 17.0, 18.0))
+    expected = str(result.get("expected") or "")
+    return (Paragraph(count, "fault"), table, *((Paragraph(expected, "note"),) if expected else ()))
 
 
 def _score(result: Result) -> tuple[Block, ...]:

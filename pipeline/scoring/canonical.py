@@ -21,7 +21,7 @@ _J = {joint: number for number, joint in enumerate(KINECT_13.joints)}
 # is no joint is a middle: "hips" is the origin.
 BONES: dict[str, tuple[str, float]] = {
     "shoulders": ("hips", 1.0),
-    "head": ("shoulders", 0.22),
+    "head": ("shoulders", 0.51),
     **{f"{side}_shoulder": ("shoulders", 0.34) for side in ("left", "right")},
     **{f"{side}_elbow": (f"{side}_shoulder", 0.51) for side in ("left", "right")},
     **{f"{side}_hand": (f"{side}_elbow", 0.48) for side in ("left", "right")},

@@ -15,9 +15,10 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import Depends, FastAPI, Form, HTTPException, Query, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from pipeline import __version__
@@ -33,6 +34,32 @@ from pipeline.service.options import ServiceOptions
 from pipeline.service.worker import ServiceWorker
 
 EVERYBODY = "everybody"
+
+
+class Trouble(BaseModel):
+    """What every refusal looks like."""
+
+    detail: str
+
+
+def _troubles(**texts: str) -> dict[int | str, dict[str, Any]]:
+    """Refusals for the OpenAPI document, ``_404="why"``."""
+    return {int(status[1:]): {"model": Trouble, "description": text} for status, text in texts.items()}
+
+
+_EVERYWHERE = _troubles(
+    _400="the body cannot be read",
+    _401="no token, or an unknown one",
+    _403="from elsewhere, and there are no tokens",
+    _413="too large",
+    _422="what was asked makes no sense; the sentence says why",
+)
+_NOT_FOUND = _troubles(_404="no such job of this caller")
+_NOT_DONE = _NOT_FOUND | _troubles(_409="not done (yet)")
+_ROOM = _troubles(_429="too many of your jobs are waiting", _507="no room on the disk")
+_JSON: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {}}}}
+_TABLE: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {}, "text/csv": {}}}}
+_PICTURE: dict[int | str, dict[str, Any]] = {200: {"content": {"video/mp4": {}, "image/png": {}}}}
 _MIB = 2**20
 _OPTIONS: TypeAdapter[InferenceOptions] = TypeAdapter(InferenceOptions)
 _SECRET_OPTIONS = ("link_source",)  # the upload is ours and goes
@@ -70,6 +97,7 @@ def create_app(
         title="Kinoscope", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
         description="Poses of everybody in a clip, and what they do. Post a clip to /jobs and ask for the job until it "
         "is done, or post poses you have to /poses and get the answer at once.",
+        responses=_EVERYWHERE, dependencies=[Depends(known_parameters_only)],
     )  # fmt: skip
     app.state.queue, app.state.worker = queue, None
     app.state.owners = sorted({owner_of(token) for token in tokens})
@@ -107,6 +135,14 @@ def caller(request: Request, shown: Annotated[HTTPAuthorizationCredentials | Non
 Owner = Annotated[str, Depends(caller)]
 
 
+def known_parameters_only(request: Request) -> None:
+    """A misspelt parameter is no wish to be ignored. Raises HTTPException 422."""
+    known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+    if unknown := sorted(set(request.query_params) - known):
+        there_is = ", ".join(sorted(known)) or "none"
+        raise HTTPException(422, f"There is no parameter {unknown[0][:40]!r} here; there is: {there_is}.")
+
+
 def _add_errors(app: FastAPI) -> None:
     def refuse(status: int) -> Any:
         def handler(_request: Request, error: Exception) -> JSONResponse:
@@ -125,7 +161,14 @@ def _add_errors(app: FastAPI) -> None:
     app.add_exception_handler(QueueFull, refuse(429))
     app.add_exception_handler(QueueError, refuse(507))
     app.add_exception_handler(ValueError, refuse(422))
+
+    def bad_request(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        reasons = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5]]
+        return JSONResponse({"detail": f"The request cannot be used ({'; '.join(reasons)}); see /docs."}, 422)
+
     app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(RequestValidationError, bad_request)
 
 
 def _add_general(app: FastAPI) -> None:
@@ -145,19 +188,13 @@ def _add_general(app: FastAPI) -> None:
         return HTMLResponse(docs_page(app.openapi()))
 
 
-_NOT_FOUND: dict[int | str, dict[str, Any]] = {
-    401: {"description": "no token, or an unknown one"},
-    404: {"description": "no such job of this caller"},
-}
-_REFUSED: dict[int | str, dict[str, Any]] = {
-    400: {"description": "the body cannot be read"},
-    401: {"description": "no token, or an unknown one"},
-    413: {"description": "too large"},
-}
-
-
 def _add_jobs(app: FastAPI, queue: JobQueue) -> None:
-    @app.post("/jobs", status_code=202, tags=["jobs"], responses=_REFUSED | {507: {"description": "no room"}})
+    @app.post(
+        "/jobs",
+        status_code=202,
+        tags=["jobs"],
+        responses=_troubles(_429="too many of your jobs are waiting", _507="no room"),
+    )
     def post_job(
         owner: Owner,
         file: UploadFile,
@@ -171,7 +208,7 @@ def _add_jobs(app: FastAPI, queue: JobQueue) -> None:
             app.state.worker.wake()
         return job.to_json()
 
-    @app.get("/jobs", tags=["jobs"], responses={401: _NOT_FOUND[401]})
+    @app.get("/jobs", tags=["jobs"])
     def get_jobs(
         owner: Owner,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -192,9 +229,7 @@ def _add_jobs(app: FastAPI, queue: JobQueue) -> None:
         queue.delete(owner, job_id)
         return Response(status_code=204)
 
-    not_ready: dict[int | str, dict[str, Any]] = {409: {"description": "not done (yet)"}}
-
-    @app.get("/jobs/{job_id}/result", tags=["results"], responses=_NOT_FOUND | not_ready)
+    @app.get("/jobs/{job_id}/result", tags=["results"], response_class=Response, responses=_JSON | _NOT_DONE)
     def get_result(
         owner: Owner,
         job_id: str,
@@ -218,7 +253,12 @@ def _add_jobs(app: FastAPI, queue: JobQueue) -> None:
             document["poses"] = orjson.Fragment(run.recording().to_json())
         return Response(orjson.dumps(document), media_type="application/json")
 
-    @app.get("/jobs/{job_id}/results/{task}", tags=["results"], responses=_NOT_FOUND | not_ready)
+    @app.get(
+        "/jobs/{job_id}/results/{task}",
+        tags=["results"],
+        response_class=Response,
+        responses=_TABLE | _NOT_DONE,
+    )
     def get_task_result(owner: Owner, job_id: str, task: str, format: Annotated[Format, Query()] = "json") -> Response:
         """One task's answer; as CSV its table (one row a repetition, event ...). ``infer`` gives the poses."""
         job, run = _done(queue, owner, job_id)
@@ -233,7 +273,12 @@ def _add_jobs(app: FastAPI, queue: JobQueue) -> None:
             return _file(run, f"poses.{format}")
         return _answer(TASKS[task], run.results()[found.analysis], format)
 
-    @app.get("/jobs/{job_id}/overlay", tags=["results"], responses=_NOT_FOUND | not_ready)
+    @app.get(
+        "/jobs/{job_id}/overlay",
+        tags=["results"],
+        response_class=Response,
+        responses=_PICTURE | _NOT_DONE,
+    )
     def get_overlay(owner: Owner, job_id: str) -> Response:
         """The clip or picture with the poses drawn in."""
         _, run = _done(queue, owner, job_id)
@@ -250,13 +295,20 @@ def _add_poses(app: FastAPI) -> None:
             "content": {"application/json": {"schema": _POSES_SCHEMA}},
         }
     }
-    responses = _REFUSED | {422: {"description": "these are no poses, or the task needs the clip itself"}}
 
-    @app.post("/poses/{task}", tags=["poses"], openapi_extra=body, responses=responses)
+    @app.post(
+        "/poses/{task}",
+        tags=["poses"],
+        response_class=Response,
+        openapi_extra=body,
+        responses=_TABLE | _troubles(_404="no such task"),
+    )
     async def post_poses(
         _owner: Owner, task: str, request: Request, format: Annotated[Format, Query()] = "json"
     ) -> Response:
         """One analysis of poses you have; nothing is stored."""
+        if task not in TASKS:
+            raise HTTPException(404, f"There is no task {task[:40]!r}; choose from: {', '.join(available_tasks())}.")
         (asked,) = tasks_named([task])
         content = await request.body()
         return await run_in_threadpool(lambda: _answer(asked, asked.of_poses(_recording(content)).values, format))

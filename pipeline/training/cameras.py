@@ -1,6 +1,6 @@
 """Random virtual cameras: recorded motion as a pinhole camera would see it, and as a pose model would report it.
 
-``view`` gives exact 2D; ``detected`` spoils it the way pose models spoil it, with numbers measured on rendered figures
+``view`` gives exact 2D; ``noisy`` spoils it the way pose models spoil it, with numbers measured on rendered figures
 (``measured_noise``).
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.poses import Array, PoseSequence
 from pipeline.skeletons import KINECT_13
@@ -22,7 +23,7 @@ _ANKLE_M = 0.08  # height of an ankle that stands on the floor
 
 @dataclass(frozen=True)
 class Noise:
-    """How a pose model errs on one joint set. Lengths are shares of the body's height in pixels.
+    """How a pose model errs on the joints of Kinect-13. Lengths are shares of the body's height in pixels.
 
     bias: (13,) standard deviation of the error that stays through a clip; drift: of the one that changes slowly;
     jitter: of the one that is new in every frame; lost: share of joints that are far off; lost_size: how far.
@@ -61,9 +62,7 @@ def resampled(motion: Motion, hz: float = GRID_HZ) -> Motion:
 
     nearest = np.abs(motion.time_s[:, None] - grid[None]).argmin(axis=0)
     labels = None if motion.frame_label is None else tuple(motion.frame_label[k] for k in nearest)
-    return replace(
-        motion, time_s=grid, xyz_m=on_grid(motion.xyz_m), root_m=on_grid(motion.root_m), frame_label=labels
-    )
+    return replace(motion, time_s=grid, xyz_m=on_grid(motion.xyz_m), root_m=on_grid(motion.root_m), frame_label=labels)
 
 
 def in_world(motion: Motion) -> PoseSequence:
@@ -115,52 +114,57 @@ def view(world: PoseSequence, camera: Camera) -> PoseSequence:
     )
 
 
-def detected(exact: PoseSequence, noise: Noise, rng: np.random.Generator, height_px: float) -> PoseSequence:
+def noisy(
+    xy_px: NDArray, noise: Noise, rng: np.random.Generator, height_px: NDArray
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Exact 2D as a pose model would report it.
 
     Args:
-        exact: of Kinect-13; noise: see there; rng: decides everything; height_px: the body's height in the picture.
+        xy_px: (B, W, 13, 2) of Kinect-13; noise: see there; rng: decides everything; height_px: (B,) the body's height.
 
     Returns:
-        The same sequence with wrong ``xy_px`` and with ``score`` lower where the error is large.
+        Wrong pixels of the same shape, and confidences (B, W, 13) that are low where the error is large.
     """
-    frames, joints = exact.xy_px.shape[:2]
-    if frames == 0:
-        return exact
-    bias = rng.standard_normal((1, joints, 2)) * np.array(noise.bias)[:, None]
-    drift = _slow(rng, frames, joints) * np.array(noise.drift)[:, None]
-    jitter = rng.standard_normal((frames, joints, 2)) * np.array(noise.jitter)[:, None]
-    lost = _runs(rng, frames, joints, noise.lost)
-    error = bias + drift + jitter + lost[..., None] * noise.lost_size * _slow(rng, frames, joints)
-    xy = exact.xy_px + height_px * error
-    legs = _runs(rng, frames, 1, noise.swapped)[:, 0]
-    for left, right in KINECT_13.left_right[3:]:  # the legs cross in a side view
-        xy[legs[:, None] & np.isin(np.arange(joints), (left, right))] = xy[legs][:, [right, left]].reshape(-1, 2)
-    size = np.linalg.norm(error, axis=2)
-    score = 1 / (1 + np.exp((size - 0.06) / 0.02)) * rng.uniform(0.8, 1.0, size.shape)
-    return replace(exact, xy_px=xy, score=np.clip(score, 0.0, 1.0))
+    batch, frames, joints, _ = xy_px.shape
+    shape = (batch, frames, joints)
+    bias = rng.standard_normal((batch, 1, joints, 2), dtype=np.float32) * _column(noise.bias)
+    drift = _slow(rng, shape) * _column(noise.drift)
+    jitter = rng.standard_normal((*shape, 2), dtype=np.float32) * _column(noise.jitter)
+    lost = _runs(rng, shape, noise.lost)[..., None] * noise.lost_size * _slow(rng, shape)
+    error = bias + drift + jitter + lost
+    xy = xy_px + height_px[:, None, None, None] * error
+    legs = _runs(rng, (batch, frames, 1), noise.swapped)  # the legs cross in a side view
+    order = np.arange(joints)
+    for left, right in KINECT_13.left_right[3:]:
+        order[left], order[right] = right, left
+    xy = np.where(legs[..., None], xy[:, :, order], xy)
+    size = np.sqrt((error**2).sum(axis=3))
+    score = rng.uniform(0.8, 1.0, size.shape) / (1 + np.exp((size - 0.06) / 0.02))
+    return xy.astype(np.float32), score.astype(np.float32)
 
 
-def _slow(rng: np.random.Generator, frames: int, joints: int, memory: float = 0.85) -> Array:
-    """(frames, joints, 2) unit-variance errors that change slowly (a first-order autoregressive process)."""
-    fresh = rng.standard_normal((frames, joints, 2))
-    slow = np.empty_like(fresh)
-    slow[0] = fresh[0]
-    for frame in range(1, frames):
-        slow[frame] = memory * slow[frame - 1] + np.sqrt(1 - memory**2) * fresh[frame]
+def _column(values: tuple[float, ...]) -> NDArray[np.float32]:
+    return np.array(values, dtype=np.float32)[:, None]
+
+
+def _slow(rng: np.random.Generator, shape: tuple[int, int, int], memory: float = 0.85) -> NDArray[np.float32]:
+    """(B, W, 13, 2) unit-variance errors that change slowly (a first-order autoregressive process over W)."""
+    slow = rng.standard_normal((*shape, 2), dtype=np.float32)
+    for frame in range(1, shape[1]):
+        slow[:, frame] = memory * slow[:, frame - 1] + np.sqrt(1 - memory**2) * slow[:, frame]
     return slow
 
 
-def _runs(rng: np.random.Generator, frames: int, joints: int, share: float, length: int = 5) -> np.ndarray:
-    """(frames, joints) True in runs of about ``length`` frames that cover ``share`` of everything."""
-    starts = rng.random((frames, joints)) < share / length
-    runs = np.zeros((frames, joints), dtype=bool)
-    for offset in range(length):
-        runs[offset:] |= starts[: frames - offset]
+def _runs(rng: np.random.Generator, shape: tuple[int, int, int], share: float, length: int = 5) -> NDArray[np.bool_]:
+    """(B, W, J) True in runs of about ``length`` frames that cover ``share`` of everything."""
+    starts = rng.random(shape) < share / length
+    runs = np.zeros(shape, dtype=bool)
+    for offset in range(min(length, shape[1])):
+        runs[:, offset:] |= starts[:, : shape[1] - offset]
     return runs
 
 
-def measured_noise(error: Array, clip: np.ndarray) -> Noise:
+def measured_noise(error: Array, clip: NDArray) -> Noise:
     """The numbers of a ``Noise`` from real errors.
 
     Args:

@@ -22,7 +22,6 @@ from pipeline.training.motion_data import Motion, load
 
 LONGEST_FRAMES = 45  # of one clip, at 15 frames a second
 CLIPS_A_FILE = 20
-_FACE = BLAZEPOSE_33.index("left_ear")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +98,10 @@ def render_pair(motion: Motion, seed: int, estimator: Estimator) -> Pair:
 
 
 def pairs(
-    split: str, progress: Callable[[str, float], None] | None = None, folder: Path | None = None, most: int | None = None
+    split: str,
+    progress: Callable[[str, float], None] | None = None,
+    folder: Path | None = None,
+    most: int | None = None,
 ) -> list[Pair]:
     """All pairs of a split ("train" or "test"); drawn the first time (minutes), then read.
 

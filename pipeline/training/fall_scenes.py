@@ -247,7 +247,7 @@ def _blend(before: Part, after: Part, seconds: float) -> Part:
 
 
 def _moved_to(joints_m: Array, place_m: Array) -> Array:
-    """``joints_m`` (..., 33, 3) moved over the floor so that the first frame's hips are where those of ``place_m`` are."""
+    """``joints_m`` (..., 33, 3) moved over the floor: the first frame's hips go where those of ``place_m`` are."""
     start = joints_m if joints_m.ndim == 2 else joints_m[0]
     way = (place_m[_HIPS] - start[_HIPS]).mean(axis=0)
     return joints_m + way * [1, 0, 1]
@@ -317,7 +317,7 @@ def seen_by(joints_m: Array, camera: Camera, rng: np.random.Generator, *, fps: f
     return PoseSequence(skeleton, time_s, xy, score, None, camera.size)
 
 
-def random_camera(rng: np.random.Generator, middle_m: Array | None = None) -> Camera:
+def random_camera(rng: np.random.Generator) -> Camera:
     """A room camera: knee height to ceiling, two to seven metres away, looking roughly at the person."""
     distance, height = rng.uniform(2.3, 7.0), rng.uniform(0.5, 2.7)
     pitch = np.degrees(np.arctan2(height - 0.8, distance)) + rng.normal(0, 3)

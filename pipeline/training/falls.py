@@ -7,7 +7,8 @@ the numbers on the model card all come from forests that had not seen the clip. 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 from pipeline.falls.events import smoothed
-from pipeline.falls.forest import DEFAULT_SENSITIVITY, SENSITIVITIES, FallForest, OperatingPoint, load_forest
+from pipeline.falls.forest import DEFAULT_SENSITIVITY, SENSITIVITIES, FallForest, OperatingPoint, witnessed
 from pipeline.poses import Array
 from pipeline.training.fall_data import REAL, Windows, all_windows, training_rows
-from pipeline.training.fall_measure import Tally, detector_of, tally
+from pipeline.training.fall_measure import detector_of, tally
 from pipeline.training.framework import Stage, TrainingError, Work
 
 LICENCES = {
@@ -128,13 +129,16 @@ def _log_odds(share: Array) -> Array:
 
 def curves_of(windows: Sequence[Windows], votes: dict[int, Array], calibration: Array) -> dict[int, Array]:
     """Smoothed probabilities as ``detect_falls`` makes them, from votes."""
-    from pipeline.falls.forest import witnessed
-
     return {
         id(one): smoothed(np.where(witnessed(one.table), np.interp(votes[id(one)], *calibration), np.nan))
         for one in windows
         if id(one) in votes
     }
+
+
+def from_source(name: str, source: str) -> bool:
+    """Whether an example's source ("acted:burpees") belongs to a source of the configuration ("acted")."""
+    return source.split(":")[0] == name
 
 
 def is_real(source: str) -> bool:
@@ -200,10 +204,9 @@ def train(config: FallsConfig, work: Work) -> None:
         "seed": config.seed,
     }
     FallForest(forest, windows[0].table.names, calibration, points).save(work.folder, "falls", extra)
-    measured = {
-        "everything": tally(windows, detect).to_json(),
-        **{name: tally(windows, detect, lambda s, n=name: s.split(":")[0] == n).to_json() for name in config.sources},
-    }
+    measured = {"everything": tally(windows, detect).to_json()}
+    for name in config.sources:
+        measured[name] = tally(windows, detect, partial(from_source, name)).to_json()
     np.savez_compressed(work.folder / "unseen.npz", **_unseen(windows, votes))
     (work.folder / "cross_validation.json").write_text(_json(measured), encoding="utf-8")
     for row_name, counts in measured.items():
@@ -236,11 +239,6 @@ def evaluate(config: FallsConfig, work: Work) -> dict[str, Any]:
     return compare(config, work, _windows(config, work))
 
 
-def sources_without(config: FallsConfig, left_out: str) -> FallsConfig:
-    """The same training without one source."""
-    return replace(config, sources=tuple(name for name in config.sources if name != left_out))
-
-
 STAGE = Stage(
     "falls",
     FallsConfig,
@@ -249,4 +247,3 @@ STAGE = Stage(
     evaluate,
     ("falls.skops", "falls.json"),
 )
-__all__ = ["STAGE", "FallsConfig", "Tally", "load_forest"]

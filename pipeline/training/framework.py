@@ -30,6 +30,12 @@ from pipeline import settings
 
 STAGES: dict[str, str] = {
     "rtmpose-actor": "pipeline.training.rtmpose_actor:STAGE",
+    "to_kinect": "pipeline.training.to_kinect:STAGE",
+    "depth": "pipeline.training.depth:STAGE",
+    "lift": "pipeline.training.lift:STAGE",
+    "falls": "pipeline.training.falls:STAGE",
+    "scorer": "pipeline.training.scorer:STAGE",
+    "recognition": "pipeline.training.recognition:STAGE",
 }
 CHECKPOINTS = settings.PROJECT_DIR / "checkpoints"
 

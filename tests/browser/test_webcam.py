@@ -28,7 +28,7 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="module")
 def squats(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return squat_camera(tmp_path_factory.mktemp("camera") / "squats.mjpeg", squat_spec())
+    return squat_camera(tmp_path_factory.mktemp("camera") / "squats.y4m", squat_spec())
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def chromium(playwright: Playwright, clip: Path | None, *more: str) -> Iterator[
 def open_webcam(browser: Browser, server: Server) -> Page:
     page = browser.new_page(viewport=WIDE)  # type: ignore[arg-type]
     page.set_default_timeout(30_000)
-    page.goto(f"{server.url}/Webcam")
+    page.goto(f"{server.url}/Webcam_Record")
     page.wait_for_selector("h1")
     return page
 
@@ -66,6 +66,13 @@ def start(page: Page) -> None:
     expect(page.get_by_text("frames a second looked at")).to_be_visible(timeout=LOADING_MS)
 
 
+def fill(page: Page, role: str, name: str, text: str) -> None:
+    field = page.get_by_role(role, name=name)  # type: ignore[arg-type]
+    field.fill(text)
+    field.press("Enter")
+    settled(page)
+
+
 def count(page: Page) -> int:
     return int(page.get_by_test_id("stMetricValue").first.inner_text())
 
@@ -77,11 +84,8 @@ def wait_for_count(page: Page, wanted: int) -> None:
 def test_count_record_and_open(playwright: Playwright, server: Server, squats: Path) -> None:
     with chromium(playwright, squats) as browser:
         page = open_webcam(browser, server)
-        page.get_by_label("Countdown (s)").fill("0")
-        page.get_by_label("Countdown (s)").press("Enter")
-        page.get_by_label("Subject (optional)").fill("Ada")
-        page.get_by_label("Subject (optional)").press("Enter")
-        settled(page)
+        fill(page, "spinbutton", "Countdown (s)", "0")
+        fill(page, "textbox", "Subject (optional)", "Ada")
         start(page)
         page.get_by_role("button", name="Record", exact=True).click()
         expect(page.get_by_text("Recording: ")).to_be_visible()

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.exchange.markers import OPENPOSE_25
-from pipeline.poses import PoseSequence, Recording
+from pipeline.poses import Array, PoseSequence, Recording
 from pipeline.skeletons import COCO_17, HALPE_26
 from pipeline.synthetic.actor import ActorSpec, clip_truth
 
@@ -28,6 +28,13 @@ def squats(view: str = "right") -> Recording:
 def person() -> PoseSequence:
     """The one who squats."""
     return squats().people[0]
+
+
+def true_place(sequence: PoseSequence, joint: str) -> Array:
+    """(T, 3) metres of a joint, with the way of the hips."""
+    assert sequence.xyz_m is not None
+    assert sequence.root_m is not None
+    return np.asarray(sequence.xyz_m[:, sequence.skeleton.index(joint)] + sequence.root_m)
 
 
 def mmpose(sequence: PoseSequence, *, first: int = 1, tracked: bool = False) -> dict[str, Any]:

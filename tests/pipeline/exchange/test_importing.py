@@ -175,9 +175,9 @@ def test_turning_people_shows_them_from_another_side(tmp_path: Path) -> None:
 def test_sports2d_files_in_pixels_and_on_the_plane(tmp_path: Path) -> None:
     """Sports2D writes "m" over pixels as well, y down; and gives joints a constant depth in metres."""
     body = person().to(HALPE_26)
-    seen = [j for j in ("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "neck", "head",
+    seen = ["left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle", "neck", "head",
                         "left_shoulder", "right_shoulder", "left_wrist", "right_wrist", "left_elbow", "right_elbow",
-                        "left_heel", "right_heel", "left_big_toe", "right_big_toe")]  # fmt: skip
+                        "left_heel", "right_heel", "left_big_toe", "right_big_toe"]  # fmt: skip
     short = {"left": "L", "right": "R"}
 
     def trc(scale: float, flip: int, depth: float) -> str:

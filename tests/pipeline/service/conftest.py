@@ -43,3 +43,12 @@ def ended(client: TestClient, job: str, **more: Any) -> Any:
             return answer
         time.sleep(0.05)
     raise AssertionError(f"the job did not end: {answer}")
+
+
+def no_uploads_left(store: Path) -> bool:
+    """Do the uploads go? The job is told done a moment before."""
+    for _ in range(100):
+        if not list((store / "service" / "uploads").iterdir()):
+            return True
+        time.sleep(0.05)
+    return False

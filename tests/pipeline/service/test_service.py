@@ -22,7 +22,7 @@ from pipeline.service.options import ServiceOptions
 from pipeline.service_commands import tokens_of
 from tests.conftest import random_sequence
 from tests.pipeline.batch.conftest import FRAMES, CountingPeople, write_clip
-from tests.pipeline.service.conftest import ended, post
+from tests.pipeline.service.conftest import ended, no_uploads_left, post
 
 pytestmark = pytest.mark.usefixtures("model")
 MINE, YOURS = "my-token-0123456789", "your-token-0123456789"
@@ -64,7 +64,7 @@ def test_a_clip_s_way(client: TestClient, clip: Path, tmp_path: Path) -> None:
     )
     assert client.get(f"/jobs/{job['id']}/overlay").headers["content-type"] == "video/mp4"
     assert client.get(f"/jobs/{job['id']}/results/squat").status_code == 404
-    assert list((tmp_path / "store" / "service" / "uploads").iterdir()) == [], "the run has its own copy"
+    assert no_uploads_left(tmp_path / "store"), "the run has its own copy"
     assert client.delete(f"/jobs/{job['id']}").status_code == 204
     assert client.get(f"/jobs/{job['id']}").status_code == 404
     assert client.get("/jobs").json() == {"jobs": [], "next": None}
@@ -120,7 +120,7 @@ def test_a_job_tells_how_far_it_is_and_stops_when_deleted(
     last = post(client, long).json()["id"]
     assert ended(client, last)["state"] == "done"
     assert [run.id for run in RunStore(tmp_path / "store").runs()] == [client.get(f"/jobs/{last}").json()["run"]]
-    assert list((tmp_path / "store" / "service" / "uploads").iterdir()) == []
+    assert no_uploads_left(tmp_path / "store")
 
 
 def test_callers_see_only_their_own(clip: Path, tmp_path: Path) -> None:

@@ -1,0 +1,166 @@
+"""The film of a clip's falls: every person with a label and the probability, a frame around whoever falls.
+
+Drawn on the source clip and kept in the run; another sensitivity replaces it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import orjson
+
+from pipeline.drawing import DEFAULT_THRESHOLD, draw_pose, draw_text
+from pipeline.estimation.base import Image
+from pipeline.falls.detect import FallReport, PersonFalls
+from pipeline.falls.events import FallEvent
+from pipeline.inference import OVERLAY_MAX_SIDE_PX, PROGRESS_EVERY_S, Progress, shrink
+from pipeline.media import VideoWriter, read_frames
+from pipeline.poses import PoseSequence, Recording
+from pipeline.runs import Run
+
+ALARM = (214, 40, 40)  # RGB
+STAYS_S = 3.0  # without lying or getting up, the label stays this long after the impact
+
+
+class FilmError(ValueError):
+    """The film cannot be made; the message says why."""
+
+
+def film_name(report: FallReport) -> str:
+    """The film's file; it changes with everything that the film shows."""
+    digest = hashlib.sha256(orjson.dumps(report.to_json(curves=True))).hexdigest()[:8]
+    return f"falls-{digest}.mp4"
+
+
+def find_film(run: Run, report: FallReport) -> Path | None:
+    """The film of exactly this report; None when it was not made yet."""
+    return run.file(film_name(report))
+
+
+def state_at(events: tuple[FallEvent, ...], time_s: float) -> str:
+    """What a person's label says: "falling", "fallen", "lying", "up again"; empty without a fall up to then."""
+    for event in reversed(events):
+        if time_s < event.onset_s:
+            continue
+        if time_s < event.impact_s:
+            return "falling"
+        if event.recovered and time_s >= event.recovered_s:
+            return "up again" if time_s < event.recovered_s + STAYS_S else ""
+        if np.isfinite(event.lying_s) and time_s >= event.lying_s:
+            return "lying" if time_s <= event.lying_s + event.lying_for_s + 0.5 or not event.recovered else "fallen"
+        return "fallen"
+    return ""
+
+
+def label_at(one: PersonFalls, time_s: float) -> str:
+    """Number, state and probability: "1: falling, 93 %"."""
+    value = np.interp(time_s, one.time_s, one.probability, left=0.0, right=0.0) if len(one.time_s) else 0.0
+    state = state_at(one.events, time_s)
+    return f"{one.person}: {state + ', ' if state else ''}{value:.0%}"
+
+
+def draw_moment(
+    image: Image, people: tuple[PoseSequence, ...], report: FallReport, frame: int, *, scale: float = 1.0,
+    threshold: float = DEFAULT_THRESHOLD,
+) -> None:  # fmt: skip
+    """Draw one frame of the film into ``image`` (in place).
+
+    Args:
+        image: (H, W, 3) RGB frame of the source, ``scale`` times its size.
+        people: of ``joined``, as the report has them. frame: its position in the recording.
+        threshold: points less confident than this are not drawn.
+    """
+    falls = {one.person: one for one in report.people}
+    alarm = False
+    for person in people:
+        time_s = float(person.time_s[frame])
+        points = person.xy_px[frame] * scale
+        seen = np.isfinite(points).all(axis=1)
+        if not seen.any() or person.person not in falls:
+            continue
+        one = falls[person.person]
+        state = state_at(one.events, time_s)
+        draw_pose(image, person.skeleton, points, person.score[frame], person=person.person, threshold=threshold,
+                  label=label_at(one, time_s))  # fmt: skip
+        if state in ("falling", "fallen", "lying"):
+            alarm = True
+            low, high = points[seen].min(axis=0) - 8 * scale, points[seen].max(axis=0) + 8 * scale
+            corners = [(round(float(x)), round(float(y))) for x, y in (low, high)]
+            cv2.rectangle(image, corners[0], corners[1], ALARM, max(2, min(image.shape[:2]) // 200))
+    if alarm:
+        draw_text(image, "FALL", (image.shape[1] / 2, 30.0), ALARM)
+
+
+def make_film(
+    run: Run,
+    recording: Recording,
+    report: FallReport,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Path:
+    """Draw the falls on the run's source clip and keep the film in the run.
+
+    Raises:
+        FilmError: the source is gone, has no picture at these times, or the work was stopped.
+        MediaError: the source cannot be read.
+    """
+    from pipeline.falls.people import joined
+
+    source = run.source
+    if source is None or not len(recording):
+        raise FilmError("The source clip of this run is gone, so there is nothing to draw on.")
+    people = joined(recording.people)
+    for old in run.folder.glob("falls-*.mp4"):
+        if old.name != film_name(report):
+            old.unlink(missing_ok=True)
+    return run.add_file(
+        film_name(report), lambda path: _write(path, source, people, recording, report, progress, cancelled)
+    )
+
+
+def _write(
+    path: Path,
+    source: Path,
+    people: tuple[PoseSequence, ...],
+    recording: Recording,
+    report: FallReport,
+    progress: Callable[[Progress], None] | None,
+    cancelled: Callable[[], bool] | None,
+) -> None:
+    times = recording.time_s
+    step_s = float(np.median(np.diff(times))) if len(times) > 1 else 0.04
+    started, told, done = time.monotonic(), -np.inf, 0
+    writer: VideoWriter | None = None
+    try:
+        for picture in read_frames(source, start_s=float(times[0]) - step_s / 2, end_s=float(times[-1]) + step_s / 2):
+            if cancelled is not None and cancelled():
+                raise FilmError("The film was stopped; nothing of it was kept.")
+            image, scale = shrink(picture.image, OVERLAY_MAX_SIDE_PX)
+            image = image.copy() if image is picture.image else image
+            draw_moment(image, people, report, int(np.abs(times - picture.time_s).argmin()), scale=scale)
+            if writer is None:
+                writer = VideoWriter(path, (image.shape[1], image.shape[0]), fps_hint=1 / step_s)
+            writer.write(image, picture.time_s)
+            done += 1
+            seconds = time.monotonic() - started
+            if progress is not None and seconds - told >= PROGRESS_EVERY_S:
+                told = seconds
+                progress(Progress(done, len(times), seconds))
+        if writer is None:
+            raise FilmError("The source clip has no picture at the times of the poses; run the inference again.")
+        writer.close()
+    except BaseException:
+        if writer is not None:
+            writer.abort()
+        raise
+    if progress is not None:
+        progress(Progress(done, done, time.monotonic() - started))
+
+
+__all__ = ["FilmError", "draw_moment", "film_name", "find_film", "label_at", "make_film", "state_at"]

@@ -1,0 +1,159 @@
+"""Recognition while it happens: the batch answer on what has been seen so far."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from pipeline.poses import Array, PoseSequence
+from pipeline.recognition.classes import UNKNOWN
+from pipeline.recognition.recognizer import Recognizer, shipped
+from pipeline.recognition.segments import Segment, Timeline, decode, segments
+from pipeline.recognition.windows import HOP, MAX_GAP_S, RATE_HZ, WINDOW, cut, on_clock, window_centres
+from pipeline.skeletons import BLAZEPOSE_33, Skeleton
+
+_BEFORE_S = WINDOW / RATE_HZ + MAX_GAP_S  # of frames that a window and its neighbours need
+SETTLED = 3  # windows after a change before it is told: hysteresis in time
+
+
+class LiveRecognition:
+    """Tells the exercise soon after it has begun or ended.
+
+    Every window is computed once, as soon as all of its frames are there, so what is said of a moment comes half a
+    window (1.6 s) later. After ``finish`` the timeline is that of ``recognize`` on the same frames.
+    """
+
+    def __init__(
+        self,
+        skeleton: Skeleton = BLAZEPOSE_33,
+        image_size: tuple[int, int] = (0, 0),
+        person: int = 0,
+        recognizer: Recognizer | None = None,
+        *,
+        memory_s: float = 600.0,
+    ) -> None:
+        if memory_s <= 2 * _BEFORE_S:
+            raise ValueError(f"memory_s must be above {2 * _BEFORE_S:.0f} seconds; ten minutes are usual.")
+        self.skeleton, self.image_size, self.person = skeleton, image_size, person
+        self.recognizer = recognizer or shipped()
+        self.memory_s = memory_s
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything."""
+        self._frames: deque[tuple[float, Array, Array, Array]] = deque()
+        self._centres: deque[int] = deque()
+        self._chances: deque[Array] = deque()
+        self._first_s = 0.0
+        self._next: int | None = None
+        self._told = UNKNOWN
+
+    @property
+    def timeline(self) -> Timeline:
+        """The windows that are known, with the states after hysteresis."""
+        classes = self.recognizer.classes
+        chances = np.array(self._chances).reshape(-1, len(classes))
+        times = np.array(self._centres) / RATE_HZ
+        return Timeline(self.person, classes, times, chances, decode(chances, self.recognizer.calibration))
+
+    @property
+    def current(self) -> str:
+        """The exercise that goes on, as it was last told; "unknown" for none."""
+        return self._told
+
+    @property
+    def confidence(self) -> float:
+        """The calibrated probability of ``current`` in the last window; 0 before the first."""
+        if not self._chances:
+            return 0.0
+        return float(self._chances[-1][self.recognizer.classes.index(self._told)])
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """What is known now of the exercises done, without their repetitions."""
+        line = self.timeline
+        if not len(line.time_s) or not self._frames:
+            return ()
+        ends = PoseSequence.empty(self.skeleton, self.image_size, self.person,
+                                  np.array([self._first_s, max(self._frames[-1][0], self._first_s + 1e-3)]))  # fmt: skip
+        return tuple(segments(line, ends, count=False))
+
+    def update(self, xy_px: Array, score: Array, time_s: float, xyz_m: Array | None = None) -> str | None:
+        """Takes one frame; returns the exercise that has begun ("unknown" when one has ended), or None.
+
+        Args:
+            xy_px: (J, 2) pixels, NaN where not seen.
+            score: (J,) 0..1.
+            time_s: later than the last frame's.
+            xyz_m: (J, 3) metres; only the baseline network looks at the depth.
+
+        Raises:
+            ValueError: the time does not increase, or the shapes are not the skeleton's.
+        """
+        joints = len(self.skeleton)
+        points, scores = np.array(xy_px, dtype=np.float64), np.array(score, dtype=np.float64)
+        space = np.full((joints, 3), np.nan) if xyz_m is None else np.array(xyz_m, dtype=np.float64)
+        if points.shape != (joints, 2) or scores.shape != (joints,) or space.shape != (joints, 3):
+            raise ValueError(
+                f"a frame needs ({joints}, 2) points and {joints} scores of skeleton {self.skeleton.name!r}, "
+                f"got {points.shape} and {scores.shape}."
+            )
+        if self._frames and time_s <= self._frames[-1][0]:
+            raise ValueError("time_s must increase from frame to frame; call reset() to start another clip.")
+        if self._next is None:
+            self._first_s = float(time_s)
+            self._next = int(window_centres(int(np.ceil(time_s * RATE_HZ - 1e-6)), int(time_s * RATE_HZ))[0])
+        self._frames.append((float(time_s), points, scores, space))
+        ready = int(np.floor((time_s - MAX_GAP_S) * RATE_HZ)) - WINDOW // 2 + 1  # a gap can be bridged no more
+        if self._next > ready:
+            return None
+        self._look(np.arange(self._next, ready + 1, HOP))
+        self._forget(float(time_s))
+        return self._tell(settled=SETTLED)
+
+    def finish(self) -> str | None:
+        """Looks at the last windows, which reach over the end; returns what has changed, if anything."""
+        if not self._frames or self._next is None:
+            return None
+        last = int(np.floor(self._frames[-1][0] * RATE_HZ + 1e-6))
+        first = int(np.ceil(self._first_s * RATE_HZ - 1e-6))
+        centres = window_centres(first, last)
+        rest = centres[centres >= self._next]
+        if len(rest):
+            self._look(rest)
+        return self._tell(settled=1)
+
+    def _look(self, centres: Array) -> None:
+        times, points, scores, space = zip(*self._frames, strict=True)
+        xyz = np.stack(space)
+        seen = PoseSequence(
+            self.skeleton, np.array(times), np.stack(points), np.stack(scores),
+            xyz if np.isfinite(xyz).any() else None, self.image_size, self.person,
+        )  # fmt: skip
+        chances = self.recognizer.probabilities(cut(on_clock(seen), centres.astype(np.int64)))
+        self._centres.extend(int(one) for one in centres)
+        self._chances.extend(chances)
+        self._next = int(centres[-1]) + HOP
+
+    def _forget(self, now_s: float) -> None:
+        assert self._next is not None
+        needed_s = self._next / RATE_HZ - _BEFORE_S
+        while self._frames and self._frames[0][0] < needed_s:
+            self._frames.popleft()
+        while self._centres and self._centres[0] / RATE_HZ < now_s - self.memory_s:
+            self._centres.popleft()
+            self._chances.popleft()
+            self._first_s = max(self._first_s, now_s - self.memory_s)
+
+    def _tell(self, *, settled: int) -> str | None:
+        """The newest state, once it has held for ``settled`` windows."""
+        line = self.timeline
+        newest = line.state[-settled:]
+        if len(newest) < settled or (newest != newest[-1]).any():
+            return None
+        name = line.classes[int(newest[-1])]
+        if name == self._told:
+            return None
+        self._told = name
+        return name

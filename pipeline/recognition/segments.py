@@ -1,0 +1,210 @@
+"""From windows to a timeline: exercises with start, end, confidence and repetitions, for everybody in a clip."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.poses import SCHEMA_VERSION, Array, PoseSequence, Recording
+from pipeline.recognition.classes import UNKNOWN, RecognitionError, label
+from pipeline.recognition.recognizer import Calibration, Recognizer, shipped
+from pipeline.recognition.windows import HOP, RATE_HZ, cut, on_clock, window_centres
+from pipeline.repetitions import find_repetitions
+
+SWITCH_CHANCE = 0.02  # of another exercise from one window to the next (0.53 s): about twice a minute
+SHORTEST_S = 1.3  # what is shorter is no exercise but a slip
+REPETITION_MARGIN_S = 0.4  # how far a repetition may reach over its segment's ends
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """What the recogniser says of one person, window by window.
+
+    Attributes:
+        person: id; classes: names in the order of ``chances``.
+        time_s: (N,) middles of the windows.
+        chances: (N, C) calibrated probabilities.
+        state: (N,) class numbers after hysteresis.
+    """
+
+    person: int
+    classes: tuple[str, ...]
+    time_s: Array
+    chances: Array
+    state: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One exercise of one person. Times in seconds of the clip, chances 0..1.
+
+    Attributes:
+        confidence: mean calibrated probability of the exercise over the segment.
+        repetitions: complete ones within it; None where they were not counted.
+        runner_up: the next likely exercise (or unknown), and its mean probability.
+    """
+
+    start_s: float
+    end_s: float
+    exercise: str
+    confidence: float
+    person: int
+    repetitions: int | None = None
+    runner_up: str = UNKNOWN
+    runner_up_confidence: float = 0.0
+
+    @property
+    def duration_s(self) -> float:
+        return self.end_s - self.start_s
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, rounded to what they are worth."""
+        values = asdict(self)
+        for name in ("start_s", "end_s", "confidence", "runner_up_confidence"):
+            values[name] = round(values[name], 3)
+        return values | {"label": label(self.exercise)}
+
+
+@dataclass(frozen=True, eq=False)
+class Recognition:
+    """A clip's answer: ``segments`` of everybody in time order, the timelines behind them, and the network's name."""
+
+    segments: tuple[Segment, ...]
+    timelines: tuple[Timeline, ...]
+    network: str
+
+    def of(self, person: int) -> tuple[Segment, ...]:
+        """One person's segments."""
+        return tuple(segment for segment in self.segments if segment.person == person)
+
+    def main(self, person: int | None = None) -> str:
+        """The exercise done longest (by one person, or by anybody); "unknown" without any."""
+        spans: dict[str, float] = {}
+        for segment in self.segments if person is None else self.of(person):
+            spans[segment.exercise] = spans.get(segment.exercise, 0.0) + segment.duration_s * segment.confidence
+        return max(spans, key=lambda name: spans[name]) if spans else UNKNOWN
+
+    def to_json(self) -> dict[str, Any]:
+        """The result file: segments, and each person's chances window by window."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "network": self.network,
+            "exercise": self.main(),
+            "segments": [segment.to_json() for segment in self.segments],
+            "people": [
+                {
+                    "person": line.person,
+                    "exercise": self.main(line.person),
+                    "classes": list(line.classes),
+                    "time_s": np.round(line.time_s, 3).tolist(),
+                    "chances": np.round(line.chances, 3).tolist(),
+                    "state": [line.classes[number] for number in line.state],
+                }
+                for line in self.timelines
+            ],
+        }
+
+
+def recognize(
+    source: Recording | PoseSequence,
+    person: int | None = None,
+    *,
+    recognizer: Recognizer | None = None,
+    count: bool = True,
+) -> Recognition:
+    """Which exercises a clip shows, when, and by whom.
+
+    Args:
+        source: a clip, or one person of it.
+        person: only this one.
+        recognizer: None is the shipped one.
+        count: count the repetitions of each segment, too.
+
+    Raises:
+        RecognitionError: there is no such person, or the weights are missing.
+    """
+    recognizer = recognizer or shipped()
+    people = (source,) if isinstance(source, PoseSequence) else source.people
+    if person is not None:
+        people = tuple(one for one in people if one.person == person)
+        if not people:
+            raise RecognitionError(f"There is no person {person} in this clip; choose one that is there.")
+    lines = tuple(timeline(one, recognizer) for one in people)
+    found: list[Segment] = []
+    for one, line in zip(people, lines, strict=True):
+        found += segments(line, one, count=count)
+    return Recognition(tuple(sorted(found, key=lambda s: (s.start_s, s.person))), lines, recognizer.name)
+
+
+def timeline(sequence: PoseSequence, recognizer: Recognizer) -> Timeline:
+    """The chances of one person's windows, ``HOP`` samples apart, and the states after hysteresis."""
+    clock = on_clock(sequence)
+    if not len(clock.points):
+        nothing = np.empty((0, len(recognizer.classes)))
+        return Timeline(sequence.person, recognizer.classes, np.empty(0), nothing, np.empty(0, np.int64))
+    centres = window_centres(clock.first, clock.first + len(clock.points) - 1)
+    chances = recognizer.probabilities(cut(clock, centres))
+    return Timeline(sequence.person, recognizer.classes, centres / RATE_HZ, chances, decode(chances, recognizer.calibration))
+
+
+def decode(chances: Array, calibration: Calibration) -> NDArray[np.int64]:
+    """(N,) class numbers: the likeliest path (Viterbi 1967) when exercises change seldom.
+
+    Unknown is favoured so that, alone, an exercise must reach ``named_from`` against it.
+    """
+    if not len(chances):
+        return np.empty(0, np.int64)
+    classes = chances.shape[1]
+    scores = np.log(np.clip(chances, 1e-4, 1.0))
+    scores[:, -1] += np.log(calibration.named_from / (1 - calibration.named_from))
+    change = np.log(SWITCH_CHANCE / (classes - 1))
+    step = np.full((classes, classes), change)
+    np.fill_diagonal(step, np.log(1 - SWITCH_CHANCE))
+    total, back = scores[0], np.zeros((len(scores), classes), np.int64)
+    for number in range(1, len(scores)):
+        ways = total[:, None] + step
+        back[number] = ways.argmax(axis=0)
+        total = ways.max(axis=0) + scores[number]
+    path = np.empty(len(scores), np.int64)
+    path[-1] = int(total.argmax())
+    for number in range(len(scores) - 1, 0, -1):
+        path[number - 1] = back[number, path[number]]
+    return path
+
+
+def segments(line: Timeline, sequence: PoseSequence, *, count: bool = True) -> list[Segment]:
+    """The runs of one exercise in a timeline, within the clip, with their repetitions."""
+    found: list[Segment] = []
+    if not len(line.state) or not len(sequence):
+        return found
+    half_s = HOP / RATE_HZ / 2
+    edges = np.flatnonzero(np.diff(line.state)) + 1
+    for run in np.split(np.arange(len(line.state)), edges):
+        number = int(line.state[run[0]])
+        if line.classes[number] == UNKNOWN:
+            continue
+        start = max(float(line.time_s[run[0]]) - half_s, float(sequence.time_s[0]))
+        end = min(float(line.time_s[run[-1]]) + half_s, float(sequence.time_s[-1]))
+        mean = line.chances[run].mean(axis=0)
+        if end - start < SHORTEST_S:
+            continue
+        others = np.where(np.arange(len(mean)) == number, -1.0, mean)
+        second = int(others.argmax())
+        found.append(
+            Segment(start, end, line.classes[number], float(mean[number]), line.person,
+                    repetitions_within(sequence, start, end) if count else None, line.classes[second],
+                    float(mean[second]))
+        )  # fmt: skip
+    return found
+
+
+def repetitions_within(sequence: PoseSequence, start_s: float, end_s: float) -> int:
+    """The complete repetitions between two moments (a little over the ends, which are only known to half a second)."""
+    part = sequence.between(start_s - REPETITION_MARGIN_S, end_s + REPETITION_MARGIN_S)
+    if part.frames_seen < 2:
+        return 0
+    return sum(start_s <= one.turn_s <= end_s for one in find_repetitions(part).complete)
+

@@ -1,0 +1,132 @@
+"""Repetitions to learn from: UI-PRMD's, or one's own, cut out of runs by a table of labels."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.scoring.canonical import FRAMES, CanonicalError, canonical
+from pipeline.scoring.exercises import EXERCISES, WORST_SCORE, exercise_named
+from pipeline.skeletons import KINECT_13
+from pipeline.training.motion_data import UI_PRMD_MOVEMENTS, load
+
+UI_PRMD_SOURCES = ("ui_prmd_kinect", "ui_prmd_vicon")
+LABEL_COLUMNS = ("run", "person", "start_s", "end_s", "exercise", "subject", "score")
+
+
+class DatasetError(ValueError):
+    """The labels or the data set make no sense; the message says what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Repetitions:
+    """Repetitions in canonical form.
+
+    Attributes:
+        xyz: (N, 48, 13, 3) float32; exercise: (N,) positions in ``EXERCISES``; subject, source, name: (N,) text.
+        incorrect: (N,) whether it is called incorrect. grade: (N,) 0..4 given by people; NaN where there is none.
+    """
+
+    xyz: NDArray[np.float32]
+    exercise: NDArray[np.int64]
+    subject: NDArray[np.str_]
+    source: NDArray[np.str_]
+    name: NDArray[np.str_]
+    incorrect: NDArray[np.bool_]
+    grade: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.xyz)
+
+    @property
+    def graded(self) -> bool:
+        """Whether people gave every repetition a score."""
+        return bool(len(self) and np.isfinite(self.grade).all())
+
+    def select(self, index: Any) -> Self:
+        """The repetitions chosen by a mask or positions."""
+        return type(self)(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
+
+    def save(self, path: Path) -> None:
+        """Write an ``.npz``, whole or not at all."""
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            np.savez_compressed(file, **{name: getattr(self, name) for name in self.__dataclass_fields__})
+        part.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The inverse of ``save``. Raises DatasetError when the file is none of ours."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return cls(*(stored[name] for name in cls.__dataclass_fields__))
+        except (OSError, KeyError, ValueError) as error:
+            raise DatasetError(f"{path} is no data set of repetitions; make one with `dataset build`.") from error
+
+
+def gathered(rows: Iterable[tuple[np.ndarray, int, str, str, str, bool, float]]) -> Repetitions:
+    """Repetitions of rows (xyz, exercise, subject, source, name, incorrect, grade)."""
+    listed = list(rows)
+    xyz, exercise, subject, source, name, incorrect, grade = zip(*listed, strict=True) if listed else ((),) * 7
+    return Repetitions(
+        np.array(xyz, dtype=np.float32).reshape(-1, FRAMES, len(KINECT_13), 3),
+        np.array(exercise, dtype=np.int64),
+        np.array(subject, dtype=np.str_),
+        np.array(source, dtype=np.str_),
+        np.array(name, dtype=np.str_),
+        np.array(incorrect, dtype=np.bool_),
+        np.array(grade, dtype=np.float64),
+    )
+
+
+def ui_prmd(sources: Sequence[str] = UI_PRMD_SOURCES, subjects: Iterable[str] | None = None,
+            data: Path | None = None) -> Repetitions:  # fmt: skip
+    """UI-PRMD in canonical form; subject 9 only when asked for. Raises MotionDataError without the data."""
+    wanted = None if subjects is None else list(subjects)
+    exercises = list(EXERCISES.values())
+
+    def rows() -> Iterable[tuple[np.ndarray, int, str, str, str, bool, float]]:
+        for source in sources:
+            for motion in load(source, wanted, data):
+                position = UI_PRMD_MOVEMENTS.index(motion.movement)
+                try:
+                    one = canonical(motion.xyz_m, motion.time_s, exercises[position].counted)
+                except CanonicalError:
+                    continue  # markers that were never seen
+                yield one.xyz, position, motion.subject, source, motion.name, motion.label == "incorrect", np.nan
+
+    return gathered(rows())
+
+
+def read_labels(path: Path) -> list[dict[str, str]]:
+    """Rows of a table of labels: ``run, person, start_s, end_s, exercise, subject, score`` (0 perfect to 4 worst).
+
+    Raises:
+        DatasetError: not readable, a column is missing, or a value makes no sense; names the line.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns = set(reader.fieldnames or ())
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path} cannot be read as CSV ({error}).") from error
+    if missing := [name for name in LABEL_COLUMNS if name not in columns and name != "person"]:
+        raise DatasetError(f"{path} lacks the column {', '.join(missing)}; it needs {', '.join(LABEL_COLUMNS)}.")
+    for number, row in enumerate(rows, 2):
+        try:
+            start_s, end_s, score = (float(row[name]) for name in ("start_s", "end_s", "score"))
+        except (TypeError, ValueError):
+            raise DatasetError(f"{path}, line {number}: start_s, end_s and score must be numbers.") from None
+        if not (0 <= score <= WORST_SCORE and end_s > start_s):
+            raise DatasetError(f"{path}, line {number}: the score must lie in 0 to 4, and the end after the start.")
+        exercise_named(row["exercise"])
+    if not rows:
+        raise DatasetError(f"{path} has no rows; grade at least a few repetitions.")
+    return rows

@@ -1,0 +1,213 @@
+"""The loop that all lifting networks are trained with, and how they are measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.poses import Array
+from pipeline.scoring.lift import Floats, Network, features, stature
+from pipeline.training.cameras import Noise, noisy
+from pipeline.training.framework import TrainingError, Work
+from pipeline.training.lift_data import Windows, batches
+
+if TYPE_CHECKING:
+    import torch
+
+VALIDATE_EVERY = 250  # steps
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How long and how fast: AdamW with a short warm-up and a cosine to 0.
+
+    steps; batch_size in windows; learning_rate; weight_decay; pair_share: of each batch that is detected 2D; seed.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    pair_share: float
+    seed: int
+
+
+Loss = Callable[["torch.Tensor", "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+
+
+def fit(
+    net: torch.nn.Module,
+    loss: Loss,
+    validate: Callable[[torch.nn.Module], float],
+    windows: Windows,
+    pairs: Windows | None,
+    noise: Noise,
+    how: Steps,
+    work: Work,
+) -> float:
+    """Train ``net`` and leave it with the weights of the best validation.
+
+    Args:
+        net: takes features (B, W, 42); loss: of features, truth (B, W, 13, 3) and real frames (B, W).
+        validate: a score of the network, lower is better; windows, pairs, noise: see ``batches``; how: see there.
+        work: goes on after a kill from its state.
+
+    Returns:
+        The best validation score.
+    """
+    import torch
+
+    optimiser = torch.optim.AdamW(net.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
+    warm = max(1, how.steps // 20)
+
+    def rate(step: int) -> float:
+        return min((step + 1) / warm, 0.5 + 0.5 * np.cos(np.pi * min(1.0, step / how.steps)))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
+    first, best, kept = 0, float("inf"), None
+    state = work.load_state()
+    if state is not None:
+        net.load_state_dict(state["net"])
+        optimiser.load_state_dict(state["optimiser"])
+        schedule.load_state_dict(state["schedule"])
+        first, best, kept = int(state["step"]), float(state["best"]), state["kept"]
+    rng = np.random.default_rng([how.seed, first])
+    source = batches(windows, pairs, how.batch_size, how.pair_share, noise, rng)
+    started, total, count = time.monotonic(), 0.0, 0
+    for step in range(first, how.steps):
+        net.train()
+        seen, truth, real = (torch.from_numpy(np.ascontiguousarray(part)) for part in next(source))
+        value = loss(seen, truth, real)
+        optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        total, count = total + float(value.detach()), count + 1
+        if (step + 1) % VALIDATE_EVERY == 0 or step + 1 == how.steps:
+            score = validate(net.eval())
+            work.log(step=step + 1, loss=total / count, validation=score, seconds=time.monotonic() - started)
+            work.progress(f"step {step + 1}: loss {total / count:.4f}, validation {score:.2f}", (step + 1) / how.steps)
+            total, count = 0.0, 0
+            if score < best:
+                best, kept = score, {name: tensor.clone() for name, tensor in net.state_dict().items()}
+            work.save_state(
+                {
+                    "net": net.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "schedule": schedule.state_dict(),
+                    "step": step + 1,
+                    "best": best,
+                    "kept": kept,
+                }
+            )
+    if kept is None:
+        raise TrainingError("The training took no step; give it more steps.")
+    net.load_state_dict(kept)
+    work.validated(best, higher_is_better=False)
+    return best
+
+
+def started_from(net: torch.nn.Module, start: Path | None) -> torch.nn.Module:
+    """The network with the weights to fine-tune from, if any. Raises TrainingError when they do not fit."""
+    from pipeline.scoring.lift import loaded
+
+    if start is not None:
+        try:
+            net.load_state_dict(loaded(start).state_dict())
+        except (RuntimeError, ValueError) as error:
+            raise TrainingError(
+                f"{start.name} does not fit this network; start from weights of the same kind."
+            ) from error
+    return net
+
+
+# --- measuring ------------------------------------------------------------------------------------------------------
+
+
+def spoiled(windows: Windows, noise: Noise, seed: int = 17) -> Windows:
+    """The windows with noisy 2D, always the same for the same seed."""
+    from dataclasses import replace
+
+    rng = np.random.default_rng(seed)
+    xy, score = noisy(windows.xy_px, noise, rng, stature(windows.xy_px).astype(np.float32))
+    return replace(windows, xy_px=xy, score=score)
+
+
+@dataclass(frozen=True, eq=False)
+class Errors:
+    """Mean per-joint position error of each clip in mm, hips at the origin.
+
+    mm: with the person's height known; aligned_mm: after the best scale (a number a clip); expected_mm and found_mm:
+    (N,) what the network expected of a joint and what was found, for a sample of joints, to see if it knows.
+    """
+
+    mm: Array
+    aligned_mm: Array
+    expected_mm: Array
+    found_mm: Array
+
+
+def errors(net: Network, windows: Windows, batch: int = 256) -> Errors:
+    """Lift all windows and compare with the truth."""
+    points, expected = [], []
+    for start in range(0, len(windows), batch):
+        part = windows.part(np.arange(start, min(start + batch, len(windows))))
+        lifted, wrong = net(features(part.xy_px, part.score, part.size))
+        points.append(lifted * part.scale[:, None, None, None])
+        expected.append(wrong * part.scale[:, None, None])
+    return errors_of(np.concatenate(points), windows, np.concatenate(expected))
+
+
+def errors_of(points_m: Floats, windows: Windows, expected_m: Floats | None = None) -> Errors:
+    """The errors of points (N, W, 13, 3) in metres; frames with NaN are left out."""
+    truth = windows.xyz_m * windows.scale[:, None, None, None]
+    hips = points_m[:, :, 7:9].mean(axis=2, keepdims=True)
+    points = points_m - hips
+    real = windows.real & np.isfinite(points).all(axis=(2, 3))
+    found = np.linalg.norm(points - truth, axis=3)
+    mm, aligned = [], []
+    for clip in np.unique(windows.clip):
+        mine = (windows.clip == clip)[:, None] & real
+        if not mine.any():
+            continue
+        p, t = points[mine], truth[mine]
+        mm.append(1000 * found[mine].mean())
+        best = (p * t).sum() / max((p * p).sum(), 1e-9)
+        aligned.append(1000 * np.linalg.norm(best * p - t, axis=2).mean())
+    told = np.empty(0) if expected_m is None else 1000 * expected_m[real].ravel()[::97]
+    return Errors(np.array(mm), np.array(aligned), told, 1000 * found[real].ravel()[::97])
+
+
+def interval(values: Array, seed: int = 0, draws: int = 2000) -> tuple[float, float]:
+    """95 % bootstrap interval of the mean over clips (Efron and Tibshirani 1993); NaN for none."""
+    if not len(values):
+        return float("nan"), float("nan")
+    rng = np.random.default_rng(seed)
+    means = values[rng.integers(len(values), size=(draws, len(values)))].mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def told(values: Array, name: str) -> dict[str, Any]:
+    """A mean with its interval, as ``evaluate`` returns it."""
+    low, high = interval(values)
+    mean = float(np.mean(values)) if len(values) else float("nan")
+    return {"name": name, "value": mean, "low": low, "high": high, "higher_is_better": False, "clips": len(values)}
+
+
+def where_real(error: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    """The mean of (B, W, ...) over the frames that are real."""
+    mask = real.reshape(*real.shape, *([1] * (error.dim() - 2))).to(error.dtype)
+    return (error * mask).sum() / (mask.sum() * error[0, 0].numel())
+
+
+def validation_rows(windows: Windows, most: int = 400) -> NDArray[np.int64]:
+    """Positions of at most so many windows, spread evenly: enough to stop by."""
+    return np.unique(np.linspace(0, len(windows) - 1, min(most, len(windows))).astype(np.int64))

@@ -1,0 +1,228 @@
+"""Stage "recognition": which exercise a window of poses shows.
+
+Validation chooses the weights, the temperature and the threshold; the test split is looked at by ``evaluate`` only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import settings
+from pipeline.recognition.classes import CLASSES, UNKNOWN
+from pipeline.recognition.recognizer import MOTION, NETWORKS, Calibration, Recognizer, build, inputs, softmax
+from pipeline.training.framework import Stage, TrainingError, Work
+from pipeline.training.recognition_data import (
+    DataChoice,
+    Places,
+    load_tracks,
+    places,
+    plain_windows,
+    source_weights,
+    varied_windows,
+)
+from pipeline.training.recognition_sources import TRAIN, VALIDATION, Track
+
+if TYPE_CHECKING:
+    import torch
+
+CONFIG = Path(__file__).with_name("configs") / "recognition.toml"
+FILMS = ("repcount", "countix", "still", "upfall", "rendered", "corrected")  # what a pose model saw
+CHECK_WINDOWS = 6000  # of the validation split, at most
+GRADIENT_NORM = 5.0
+
+
+@dataclass(frozen=True)
+class RecognitionConfig:
+    """Everything that decides the result.
+
+    network: "motion", or "tcn" for the baseline of 189 features.
+    seed: of weights, order, augmentation, cameras and the actor.
+    data: folder or fsspec URL (``s3://``, ``gs://``) of the data sets; empty is ``KINOSCOPE_DATA``/data.
+    sources: which data sets; every exercise is in at least two of the default ones.
+    corrected: files of corrected labels that the recognition page exported (fsspec paths), trained on like films.
+    daily_takes: clips of UP-Fall whose poses are estimated and learnt as unknown.
+    actor_exercises, actor_others: sequences of the actor for each exercise, and for each other motion.
+    grafted: arm exercises put on motion-captured bodies, for each of the three.
+    rendered: clips of the actor rendered and seen by the pose model, for each class; costs half a minute each.
+    views: cameras for each motion in space.
+    epochs, windows_an_epoch, batch_size: rounds; each draws its windows anew.
+    learning_rate, weight_decay, warmup: of AdamW with a cosine to 0; share of the steps that warm up.
+    label_smoothing: keeps the scores from running away.
+    film_share: of a class's windows, how many come from films (of real or rendered people).
+    named_at_most: share of the validation's unknown windows that may be named; sets the threshold.
+    """
+
+    network: str = MOTION
+    seed: int = 7
+    data: str = ""
+    sources: tuple[str, ...] = (
+        "repcount", "countix", "still", "upfall", "rendered", "ui_prmd", "mocap", "kinect", "actor", "grafted",
+    )  # fmt: skip
+    corrected: tuple[str, ...] = ()
+    daily_takes: int = 34
+    actor_exercises: int = 50
+    actor_others: int = 30
+    grafted: int = 60
+    rendered: int = 4
+    views: int = 2
+    epochs: int = 16
+    windows_an_epoch: int = 8192
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.02
+    warmup: float = 0.05
+    label_smoothing: float = 0.05
+    film_share: float = 0.65
+    named_at_most: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.network not in NETWORKS:
+            raise ValueError(f"network must be one of {', '.join(NETWORKS)}, got {self.network!r}.")
+        if min(self.epochs, self.windows_an_epoch, self.batch_size, self.views) < 1:
+            raise ValueError("epochs, windows_an_epoch, batch_size and views must be at least 1.")
+
+
+def choice(config: RecognitionConfig) -> DataChoice:
+    """The data that a configuration asks for."""
+    root = config.data or str(settings.data_dir() / "data")
+    return DataChoice(root, config.sources, config.corrected, config.daily_takes, config.actor_exercises,
+                      config.actor_others, config.grafted, config.rendered, config.views, config.seed)  # fmt: skip
+
+
+def train(config: RecognitionConfig, work: Work) -> None:
+    """Weights, calibration and threshold into the folder."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    tracks = load_tracks(choice(config), work.progress)
+    found, check = places(tracks, TRAIN), _some(places(tracks, VALIDATION), CHECK_WINDOWS, config.seed)
+    if not len(found.track) or not len(check.track):
+        raise TrainingError("A split is empty: choose more sources or takes.")
+    weights = source_weights(tracks, found, FILMS, config.film_share)
+    check_inputs = torch.from_numpy(inputs(config.network, plain_windows(tracks, check)))
+    network = build(config.network)
+    if work.start is not None:
+        network.load_state_dict(load_file(work.start))
+    if config.network == "tcn" and work.start is None:
+        _standardise(network, tracks, found, config)
+    steps = config.epochs * -(-config.windows_an_epoch // config.batch_size)
+    optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=steps, pct_start=min(0.5, max(config.warmup, 1.5 / steps))
+    )
+    loss_of = torch.nn.CrossEntropyLoss(label_smoothing=config.label_smoothing)
+    best, first = -1.0, 0
+    if (state := work.load_state()) is not None:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        best, first = float(state["best"]), int(state["epoch"]) + 1
+    for epoch in range(first, config.epochs):
+        rng = np.random.default_rng((config.seed, epoch))
+        drawn = rng.choice(len(weights), config.windows_an_epoch, p=weights)
+        network.train()
+        total = 0.0
+        batches = np.array_split(drawn, -(-len(drawn) // config.batch_size))
+        for number, rows in enumerate(batches):
+            part = Places(found.track[rows], found.centre[rows], found.label[rows])
+            values = torch.from_numpy(inputs(config.network, varied_windows(tracks, part, rng)))
+            loss = loss_of(network(values), torch.from_numpy(part.label))
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), GRADIENT_NORM)
+            optimizer.step()
+            schedule.step()
+            total += loss.item()
+            work.progress(f"epoch {epoch + 1} of {config.epochs}", (epoch + (number + 1) / len(batches)) / config.epochs)
+        scores = _scores(network, check_inputs)
+        score = _validation_score(scores, check, tracks)
+        work.log(epoch=epoch, loss=total / len(batches), validation=score)
+        if score >= best:
+            best = score
+            save_file(network.state_dict(), work.folder / f"recognition-{config.network}.safetensors")
+        work.save_state(
+            {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
+             "best": best, "epoch": epoch}
+        )  # fmt: skip
+    network.load_state_dict(load_file(work.folder / f"recognition-{config.network}.safetensors"))
+    recognizer = Recognizer(network, Calibration(config.network))
+    calibration = calibrated(recognizer.logits(plain_windows(tracks, check)), check.label, config)
+    path = work.folder / f"recognition-{config.network}.json"
+    path.write_text(json.dumps(calibration.to_json(), indent=1) + "\n", encoding="utf-8")
+    work.validated(best)
+
+
+def _some(found: Places, most: int, seed: int) -> Places:
+    rows = np.sort(np.random.default_rng(seed).permutation(len(found.track))[:most])
+    return Places(found.track[rows], found.centre[rows], found.label[rows])
+
+
+def _standardise(network: Any, tracks: Sequence[Track], found: Places, config: RecognitionConfig) -> None:
+    """The features' mean and spread over some training windows, as the network's own buffers."""
+    import torch
+
+    some = _some(found, 2000, config.seed)
+    values = inputs(config.network, varied_windows(tracks, some, np.random.default_rng(config.seed)))
+    flat = values.reshape(-1, values.shape[-1])
+    network.mean.copy_(torch.from_numpy(np.nanmean(flat, axis=0)))
+    network.scale.copy_(torch.from_numpy(np.maximum(np.nanstd(flat, axis=0), 1e-3)))
+
+
+def _scores(network: torch.nn.Module, values: torch.Tensor) -> NDArray[np.float32]:
+    import torch
+
+    network.eval()
+    with torch.inference_mode():
+        return np.concatenate([network(part).numpy() for part in values.split(256)])
+
+
+def _validation_score(scores: NDArray[np.float32], check: Places, tracks: Sequence[Track]) -> float:
+    """Balanced accuracy of windows, the mean of films and of motions from space."""
+    films = np.isin(np.array([track.source for track in tracks])[check.track], FILMS)
+    right = scores.argmax(axis=1) == check.label
+    parts = [balanced(right[side], check.label[side]) for side in (films, ~films) if side.any()]
+    return float(np.mean(parts))
+
+
+def balanced(right: NDArray[np.bool_], label: NDArray[np.int64]) -> float:
+    """Mean of the classes' shares of right answers; NaN without any."""
+    shares = [right[label == one].mean() for one in np.unique(label)]
+    return float(np.mean(shares)) if shares else float("nan")
+
+
+def calibrated(scores: NDArray[np.float32], label: NDArray[np.int64], config: RecognitionConfig) -> Calibration:
+    """Temperature by the likelihood of the labels (Guo et al. 2017), and the least threshold that keeps to
+    ``named_at_most`` on windows that show nothing known."""
+    from scipy.optimize import minimize_scalar
+
+    def loss(log_temperature: float) -> float:
+        chances = softmax(scores / np.exp(log_temperature))
+        return float(-np.log(np.maximum(chances[np.arange(len(label)), label], 1e-12)).mean())
+
+    temperature = float(np.exp(minimize_scalar(loss, bounds=(-2.0, 2.0), method="bounded").x))
+    chances = softmax(scores / temperature)
+    others = chances[label == CLASSES.index(UNKNOWN), :-1].max(axis=1)
+    needed = float(np.quantile(others, 1 - config.named_at_most)) if len(others) else 0.5
+    return Calibration(config.network, CLASSES, round(temperature, 4), round(float(np.clip(needed, 0.5, 0.95)), 3))
+
+
+def evaluate(config: RecognitionConfig, work: Work) -> dict[str, Any]:
+    """Windows, videos, sources and exports of the test split: see ``recognition_accuracy``."""
+    from pipeline.training.recognition_accuracy import measure
+
+    recognizer = Recognizer.load(config.network, work.folder)
+    return measure(recognizer, load_tracks(choice(config), work.progress), work)
+
+
+def _files(config: RecognitionConfig) -> tuple[str, ...]:
+    return (f"recognition-{config.network}.safetensors", f"recognition-{config.network}.json")
+
+
+STAGE = Stage("recognition", RecognitionConfig, CONFIG, train, evaluate, _files)

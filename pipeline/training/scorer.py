@@ -1,0 +1,265 @@
+"""Stage ``scorer``: a repetition's score, trained and measured leaving one person out at a time.
+
+The folder holds, after training: ``scorer-DESIGN.safetensors`` (the network of everybody), ``scorer-DESIGN.json`` (its
+interval and anchors) and ``held_out.npz`` (every repetition's score by a network that never saw its person).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from pipeline.networks.scorer import DESIGNS, Scorer
+from pipeline.poses import Array
+from pipeline.scoring.exercises import EXERCISES
+from pipeline.scoring.intervals import Intervals
+from pipeline.scoring.target import derived, distances_to_others
+from pipeline.skeletons import KINECT_13
+from pipeline.training.dataset import DatasetError, Repetitions, ui_prmd
+from pipeline.training.framework import Stage, TrainingError, Work
+from pipeline.training.variation import Variation, blended, varied
+
+CONFIG = Path(__file__).parent / "configs" / "scorer.toml"
+_SPREAD_FLOOR = 0.03  # trunk lengths: joints that hardly move must not be magnified
+
+
+@dataclass(frozen=True)
+class ScorerConfig:
+    """How a scorer is trained.
+
+    design: cnn_lstm (the ported one) or transformer.
+    sources: data sets of repetitions; a built file of one's own repetitions with `labels` instead.
+    labels: an .npz of `dataset build`, or "" for UI-PRMD with its derived target.
+    folds: people left out one at a time to measure and to find the interval; 0 leaves out everybody in turn.
+    steps: of the descent; about 15 times through the data.
+    batch_size: repetitions a step.
+    learning_rate: highest, of one cycle.
+    weight_decay: of AdamW.
+    verdict_weight: of telling correct from incorrect beside the score itself.
+    noise: scales all variations; 1 is a lifted skeleton's error.
+    patience: steps without a better training loss (averaged) before it stops early.
+    coverage: share of repetitions whose target the interval holds.
+    seed: of everything random.
+    """
+
+    design: str = "cnn_lstm"
+    sources: tuple[str, ...] = ("ui_prmd_kinect", "ui_prmd_vicon")
+    labels: str = ""
+    folds: int = 0
+    steps: int = 900
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.02
+    verdict_weight: float = 0.5
+    noise: float = 1.0
+    patience: int = 300
+    coverage: float = 0.9
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.design not in DESIGNS:
+            raise ValueError(f"design must be one of {', '.join(DESIGNS)}, not {self.design!r}.")
+        if not 0 < self.coverage < 1:
+            raise ValueError(f"coverage must lie between 0 and 1, not {self.coverage}.")
+
+
+def repetitions_of(config: ScorerConfig) -> Repetitions:
+    """What the configuration trains on. Raises DatasetError when a file of labels has gaps."""
+    if not config.labels:
+        return ui_prmd(config.sources)
+    own = Repetitions.read(Path(config.labels))
+    if not own.graded:
+        raise DatasetError(f"{config.labels} has repetitions without a score; grade all of them.")
+    return own
+
+
+def targets_of(data: Repetitions) -> tuple[Array, dict[str, Any]]:
+    """The score to learn for every repetition, and the anchors of each exercise where it is derived."""
+    if data.graded:
+        return data.grade.astype(np.float64), {}
+    scores = np.full(len(data), np.nan)
+    anchors: dict[str, Any] = {}
+    for exercise in EXERCISES.values():
+        for source in np.unique(data.source):
+            chosen = np.flatnonzero((data.exercise == exercise.position) & (data.source == source))
+            if not len(chosen):
+                continue
+            part = data.select(chosen)
+            found = distances_to_others(part.xyz.astype(np.float64), part.subject, part.incorrect, exercise.counted)
+            scores[chosen], edge = derived(found, part.subject, part.incorrect)
+            anchors.setdefault(exercise.name, {})[str(source)] = {"usual": edge.usual, "worst": edge.worst}
+    return scores, anchors
+
+
+def new_network(data: Repetitions, target: Array, design: str, start: Scorer | None = None) -> Scorer:
+    """A network whose references are the best repetitions of ``data``; of ``start`` for exercises without any."""
+    shape = (len(EXERCISES), *data.xyz.shape[1:])
+    counted = torch.zeros(shape[0], shape[2])
+    reference = torch.zeros(shape) if start is None else start.reference.clone()
+    spread = torch.ones(shape[0], shape[2]) if start is None else start.spread.clone()
+    for exercise in EXERCISES.values():
+        position = exercise.position
+        counted[position, list(exercise.counted)] = 1.0
+        chosen = data.exercise == position
+        if not chosen.any():
+            continue
+        best = chosen & (~data.incorrect if not data.graded else target <= np.quantile(target[chosen], 0.3))
+        xyz = data.xyz[best if best.any() else chosen]
+        reference[position] = torch.from_numpy(xyz.mean(axis=0))
+        spread[position] = torch.from_numpy(xyz.std(axis=0).mean(axis=(0, 2)) + _SPREAD_FLOOR)
+    return DESIGNS[design](reference, counted, spread)
+
+
+def fit(
+    data: Repetitions, target: Array, config: ScorerConfig, work: Work, name: str, start: Path | None = None
+) -> Scorer:
+    """One network on all of ``data``; goes on from the state called ``name`` after a kill."""
+    torch.manual_seed(config.seed)
+    generator = torch.Generator().manual_seed(config.seed)
+    begun = None if start is None else weights_into(config.design, start)
+    network = new_network(data, target, config.design, begun)
+    if begun is not None:
+        own = network.state_dict()
+        kept = {key: own[key] for key in ("reference", "counted", "spread")}
+        network.load_state_dict(begun.state_dict() | kept)
+    xyz, exercise = torch.from_numpy(data.xyz), torch.from_numpy(data.exercise)
+    wanted = torch.from_numpy(target.astype(np.float32))
+    bad = torch.from_numpy(data.incorrect.astype(np.float32))
+    how = Variation(*(config.noise * value for value in vars(Variation()).values()))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, max(config.steps, 2))
+    average, best, best_step = float("nan"), float("inf"), 0
+    network.train()
+    for step in range(config.steps):
+        chosen = torch.randint(len(data), (min(config.batch_size, len(data)),), generator=generator)
+        seen, goal = blended(xyz[chosen], wanted[chosen], 2 * exercise[chosen] + bad[chosen].long(), generator)
+        scores = network(varied(seen, how, generator), exercise[chosen])
+        loss = torch.nn.functional.smooth_l1_loss(scores, goal, beta=0.5)
+        loss = loss + config.verdict_weight * torch.nn.functional.binary_cross_entropy_with_logits(
+            3 * (scores - 1), bad[chosen]
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        cycle.step()
+        average = loss.item() if step == 0 else 0.98 * average + 0.02 * loss.item()
+        if average < best:
+            best, best_step = average, step
+        if step - best_step > config.patience:
+            break
+        if step % 50 == 49:
+            work.progress(f"{name}: loss {average:.3f}", (step + 1) / config.steps)
+    work.log(network=name, steps=step + 1, loss=average)
+    return network.eval()
+
+
+def predicted(network: Scorer, data: Repetitions) -> Array:
+    """(N,) scores."""
+    with torch.inference_mode():
+        parts = [
+            network(torch.from_numpy(data.xyz[k : k + 256]), torch.from_numpy(data.exercise[k : k + 256])).numpy()
+            for k in range(0, len(data), 256)
+        ]
+    return np.concatenate(parts).astype(np.float64) if parts else np.empty(0)
+
+
+def train(config: ScorerConfig, work: Work) -> None:
+    """Everybody left out in turn, then the network of everybody, which is the one that ships."""
+    data = repetitions_of(config)
+    target, anchors = targets_of(data)
+    people: list[str] = sorted(np.unique(data.subject).tolist())
+    if len(people) < 2:
+        raise TrainingError("A scorer needs repetitions of at least two people: one to learn from, one to check with.")
+    left_out = people[: config.folds] if config.folds else people
+    state = work.load_state() or {"held_out": {}}
+    done: dict[str, torch.Tensor] = state["held_out"]
+    for number, who in enumerate(left_out):
+        if who in done:
+            continue
+        own = data.subject == who
+        training = data.select(~own)
+        goals, _ = targets_of(training)  # nothing of the one left out, not even in the anchors
+        network = fit(training, goals, config, _share(work, number, len(left_out) + 1), f"without {who}", work.start)
+        done[who] = torch.from_numpy(predicted(network, data.select(own)))
+        work.save_state({"held_out": done})
+    score = np.full(len(data), np.nan)
+    for who, values in done.items():
+        score[data.subject == who] = values.numpy()
+    network = fit(data, target, config, _share(work, len(left_out), len(left_out) + 1), "everybody", work.start)
+    known = np.isfinite(score)
+    intervals = Intervals.fitted(score[known], target[known], data.subject[known], config.coverage)
+    np.savez_compressed(
+        work.folder / "held_out.npz", score=score, target=target, exercise=data.exercise, subject=data.subject,
+        source=data.source, incorrect=data.incorrect, name=data.name,
+    )  # fmt: skip
+    keep(network, config.design, work.folder, intervals, anchors, graded=data.graded)
+    work.validated(float(np.mean(aucs(score[known], data.select(known)))) if not data.graded else
+                   -float(np.mean(np.abs(score[known] - target[known]))))  # fmt: skip
+
+
+def _share(work: Work, number: int, total: int) -> Work:
+    return Work(work.folder, work.start, lambda text, share: work.progress(text, (number + share) / total))
+
+
+def aucs(score: Array, data: Repetitions) -> list[float]:
+    """Area under the ROC curve of correct against incorrect, an exercise each; those with one verdict left out."""
+    from sklearn.metrics import roc_auc_score
+
+    found = []
+    for position in np.unique(data.exercise):
+        chosen = data.exercise == position
+        if 0 < data.incorrect[chosen].sum() < chosen.sum():
+            found.append(float(roc_auc_score(data.incorrect[chosen], score[chosen])))
+    return found
+
+
+def keep(network: Scorer, design: str, folder: Path, intervals: Intervals, anchors: dict[str, Any], *, graded: bool
+         ) -> None:  # fmt: skip
+    """Write the weights in half precision, and beside them what is needed to use them."""
+    import json
+
+    part = folder / f"scorer-{design}.part"
+    save_file({key: value.half().contiguous() if value.is_floating_point() else value
+               for key, value in network.state_dict().items()}, part)  # fmt: skip
+    part.replace(folder / f"scorer-{design}.safetensors")
+    about = {
+        "design": design,
+        "target": "graded by people" if graded else "derived from UI-PRMD, not a clinician's grade",
+        "exercises": list(EXERCISES),
+        "joints": list(KINECT_13.joints),
+        "intervals": intervals.to_json(),
+        "anchors": anchors,
+    }
+    (folder / f"scorer-{design}.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def weights_into(design: str, path: Path) -> Scorer:
+    """A network of this design with the weights of a file. Raises TrainingError when they do not fit."""
+    state = {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
+    try:
+        network = DESIGNS[design](state["reference"], state["counted"], state["spread"])
+        network.load_state_dict(state)
+    except (KeyError, RuntimeError) as error:
+        raise TrainingError(f"{path} does not hold a scorer of the design {design}.") from error
+    return network.eval()
+
+
+def evaluate(config: ScorerConfig, work: Work) -> dict[str, Any]:
+    """The held-out scores: AUC, Spearman, interval; a forest on hand features and a leaky split beside them."""
+    from pipeline.training.scorer_measure import measure
+
+    return measure(config, work, repetitions_of(config))
+
+
+def files(config: ScorerConfig) -> tuple[str, ...]:
+    """What makes the model."""
+    return (f"scorer-{config.design}.safetensors", f"scorer-{config.design}.json")
+
+
+STAGE = Stage("scorer", ScorerConfig, CONFIG, train, evaluate, files)
