@@ -26,6 +26,7 @@ from pipeline.inference import InferenceOptions, Progress, create_estimator, inf
 from pipeline.model_commands import add_model_commands
 from pipeline.movement_commands import add_movement_commands
 from pipeline.options import add_options, from_options
+from pipeline.recognition_commands import add_recognition_commands
 from pipeline.runs import Run, RunStore
 from pipeline.service_commands import add_service_commands
 from pipeline.training_commands import add_training_commands
@@ -102,6 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
     command.set_defaults(handler=_synth, show=_show_json)
     _command(commands, "sample", "render the sample clip and analyse it, once", _sample, _show_infer)
     add_movement_commands(commands, _command)
+    add_recognition_commands(commands, _command)
     add_fall_commands(commands, _command)
     add_exchange_commands(commands, _command)
     add_batch_commands(commands, _command)

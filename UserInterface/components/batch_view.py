@@ -72,9 +72,7 @@ def show_status(batch: Batch) -> None:
 def show_results(batch: Batch) -> None:
     """What the tasks say of every clip, and the two files of it."""
     table = batch.table()
-    answers = (
-        table[table["state"] == DONE].set_index("file").drop(columns=[*_HIDDEN[:3], *_HIDDEN[4:]], errors="ignore")
-    )
+    answers = table[table["state"] == DONE].set_index("file").drop(columns=list(_SHOWN_ABOVE), errors="ignore")
     if answers.empty:
         return
     st.markdown("##### All clips, one row each")

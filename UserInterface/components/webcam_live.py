@@ -15,6 +15,7 @@ from UserInterface.components.webcam_speech import speak
 from UserInterface.components.webcam_stream import LiveSession
 
 REFRESH_S = 0.5
+BAR_REFRESH_S = 1.0
 
 
 @st.fragment(run_every=REFRESH_S)
@@ -89,7 +90,7 @@ def _speech(readings: Sequence[tuple[str, Reading]]) -> None:
         speak([sentence for _, reading in readings for sentence in reading.spoken], key="webcam-speech")
 
 
-@st.fragment(run_every=REFRESH_S)
+@st.fragment(run_every=BAR_REFRESH_S)
 def recording_bar(session: LiveSession) -> None:
     """Subject, countdown, start and stop, and how long it has been."""
     state = session.state

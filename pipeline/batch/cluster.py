@@ -15,11 +15,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pipeline.batch.batch import Batch, Runner, Status
 from pipeline.batch.items import FAILED, RUNNING, BatchError, Item, Plan, Record
 from pipeline.batch.places import Place
+from pipeline.batch.worker import CreateEstimator
+from pipeline.estimation.base import Estimator
+from pipeline.inference import InferenceOptions
 from pipeline.settings import PROJECT_DIR
 
 _log = logging.getLogger(__name__)
@@ -229,12 +233,14 @@ def _new_actor(options: ClusterOptions, out: str) -> Any:
     class Actor:
         """Lives in a process of its own, keeps its models warm."""
 
-        def __init__(self, root: str, environment: dict[str, str], out: str) -> None:
+        def __init__(self, root: str, environment: dict[str, str], out: str, cores: int) -> None:
             os.environ.update(environment)
             sys.path.insert(0, root)
+            from pipeline.batch.cluster import with_cores
             from pipeline.batch.worker import Worker
+            from pipeline.inference import create_estimator
 
-            self._worker = Worker(out)
+            self._worker = Worker(out, with_cores(create_estimator, cores))
 
         def process(self, item: Item, plan: Plan, known: Record | None) -> tuple[Record, int]:
             """The clip's record, and the memory that this worker holds now."""
@@ -247,4 +253,25 @@ def _new_actor(options: ClusterOptions, out: str) -> Any:
     remote = ray.remote(
         num_cpus=options.worker_cpus, memory=int(options.worker_memory_gib * _GIB), max_restarts=0, max_task_retries=0
     )(Actor)
-    return remote.remote(str(PROJECT_DIR), environment, out)
+    return remote.remote(str(PROJECT_DIR), environment, out, max(1, int(options.worker_cpus)))
+
+
+def with_cores(create: CreateEstimator, cores: int) -> CreateEstimator:
+    """Estimators whose networks use so many threads: they take as many as there are cores when they are made.
+
+    The threads are bound to no core: that is lifted as soon as the estimator is made.
+    """
+
+    def limited(options: InferenceOptions, kind: str) -> Estimator:
+        if not hasattr(os, "sched_setaffinity"):
+            return create(options, kind)
+        every = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, sorted(every)[:cores])
+        try:
+            return create(options, kind)
+        finally:
+            for thread in Path("/proc/self/task").iterdir():
+                with contextlib.suppress(OSError):  # it has ended
+                    os.sched_setaffinity(int(thread.name), every)
+
+    return limited

@@ -151,6 +151,12 @@ def _angles(recording: Recording) -> Answer:
     return Answer("angles", {"frames": rows})
 
 
+def _falls(recording: Recording) -> Answer:
+    from pipeline.falls.detect import detect_falls
+
+    return Answer("falls", detect_falls(recording).to_json(curves=True))
+
+
 _NO_CELL = object()
 
 
@@ -194,6 +200,7 @@ TASKS: Mapping[str, Task] = MappingProxyType(
                 Task(name, f"{movement.label}: repetitions and form", partial(_movement, name), "repetitions")
                 for name, movement in MOVEMENTS.items()
             ),
+            Task("falls", "falls: onset, impact, lying, getting up", _falls, "events", "pipeline.falls.detect"),
         )
     }
 )

@@ -177,15 +177,15 @@ def _another(before: FallEvent, event: FallEvent) -> bool:
 
 def _event(course: Course, peak_s: float, probability: float, person: int) -> FallEvent:
     onset_s, impact_s = drop_times(course, peak_s)
-    lying_s, lying_for_s = _lying(course, onset_s, impact_s)
+    lying_s, lying_for_s = _lying(course, impact_s)
     return FallEvent(
         person, onset_s, impact_s, lying_s, lying_for_s, peak_s, probability, _recovery(course, onset_s, impact_s)
     )
 
 
-def _lying(course: Course, onset_s: float, impact_s: float) -> tuple[float, float]:
+def _lying(course: Course, impact_s: float) -> tuple[float, float]:
     low = (course.trunk_deg >= LYING_DEG) | (course.head_over_foot_h <= LYING_HEAD_H)
-    first = np.searchsorted(course.time_s, (onset_s + impact_s) / 2)
+    first = np.searchsorted(course.time_s, impact_s - 1e-9)
     for start, end in _runs(low[first:]):
         if (end - start) * STEP_S >= HOLD_S:
             return float(course.time_s[first + start]), float((end - start) * STEP_S)

@@ -27,6 +27,7 @@ CHECKPOINT = settings.PROJECT_DIR / "checkpoints" / "falls.skops"
 SENSITIVITIES = ("very cautious", "cautious", "balanced", "sensitive", "very sensitive")
 DEFAULT_SENSITIVITY = "balanced"
 _TOLD = 4  # reasons
+_TREES = ["sklearn.tree._tree.Tree"]  # arrays of nodes; skops asks to be told that they are expected
 
 
 class FallModelError(ValueError):
@@ -171,10 +172,10 @@ def load_forest(path: Path = CHECKPOINT) -> FallForest:
 
     try:
         document = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        unknown = skops.io.get_untrusted_types(file=path)
+        unknown = sorted(set(skops.io.get_untrusted_types(file=path)) - set(_TREES))
         if unknown:
             raise FallModelError(f"{path.name} holds types that are not to be trusted: {', '.join(unknown)}.")
-        forest = skops.io.load(path)
+        forest = skops.io.load(path, trusted=_TREES)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         if isinstance(error, FallModelError):
             raise

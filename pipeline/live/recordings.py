@@ -73,7 +73,7 @@ class StoredRecording:
         ``LONGEST_BRIDGE_S`` apart); the manifest says how many.
 
         Raises:
-            RecordingError: no frame reached the disk, or somebody else is at it.
+            RecordingError: no frame reached the disk (the folder goes, too), or somebody else is at it.
             MediaError, RunError: in words; the recording stays for another attempt.
         """
         lock = FileLock(self.folder / LOCK)
@@ -86,6 +86,7 @@ class StoredRecording:
             whole = self.folder / "whole.mp4"
             frames = remux(self.folder / VIDEO, whole)
             if frames == 0:
+                self.delete()
                 raise RecordingError("The recording holds no frame: it was stopped before the first one came.")
             poses = RecordedPoses.read(self.folder / POSES, info)
             options = InferenceOptions(model=info.model.name, detector=info.model.detector, max_people=50,
@@ -120,7 +121,7 @@ def remux(source: Path, target: Path) -> int:
     """
     count, origin = 0, None
     with (
-        contextlib.suppress(av.error.InvalidDataError, av.error.EOFError, IndexError),
+        contextlib.suppress(av.error.InvalidDataError, av.error.EOFError, av.error.FileNotFoundError, IndexError),
         av.open(f"file:{source}") as reader,
         av.open(f"file:{target}", "w", format="mp4", options={"movflags": "+faststart"}) as writer,
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -204,7 +204,8 @@ def of_movement(
     known = np.isfinite(effort)
     if known.sum() < 3:
         return tuple(repetitions)
-    repetitions = _from_rest(repetitions, time_s, effort)
+    if movement.rules:  # what is only counted is told as it was found
+        repetitions = _from_rest(repetitions, time_s, effort)
 
     def size(repetition: Repetition) -> float:
         inside = effort[known & (time_s >= repetition.start_s) & (time_s <= repetition.end_s)]
@@ -230,14 +231,21 @@ def _from_rest(repetitions: Sequence[Repetition], time_s: Array, effort: Array) 
     usual_s = float(np.median([repetition.duration_s for repetition in whole]))
     rest = float(np.median(turns))
     found = []
-    for first, last in _furthest_points(repetitions, usual_s):
+    halfway = (rest + float(np.median(at([r.start_s for r in whole] + [r.end_s for r in whole])))) / 2
+
+    def held(first: float, last: float) -> bool:
+        """Whether the effort stays on the far side between two moments."""
+        return bool((effort[known & (time_s >= first) & (time_s <= last)] > halfway).all())
+
+    for first, last in _furthest_points(repetitions, usual_s, held):
         inside = np.flatnonzero(known & (time_s >= first - 0.2 * usual_s) & (time_s <= last + 0.2 * usual_s))
         if not len(inside):
             continue
         top = int(inside[np.argmax(effort[inside])])
         back = rest + 0.1 * (effort[top] - rest)
-        start, start_seen = _reach(time_s, effort, top, -1, back, 1.5 * usual_s)
-        end, end_seen = _reach(time_s, effort, top, 1, back, 1.5 * usual_s)
+        limit_s = 1.5 * usual_s + last - first
+        start, start_seen = _reach(time_s, effort, top, -1, back, limit_s)
+        end, end_seen = _reach(time_s, effort, top, 1, back, limit_s)
         near = min(whole, key=lambda repetition: abs(repetition.turn_s - time_s[top]))
         found.append(
             replace(near, start_s=float(time_s[start]), turn_s=float(time_s[top]), end_s=float(time_s[end]),
@@ -246,12 +254,18 @@ def _from_rest(repetitions: Sequence[Repetition], time_s: Array, effort: Array) 
     return found
 
 
-def _furthest_points(repetitions: Sequence[Repetition], usual_s: float) -> list[tuple[float, float]]:
-    """Where repetitions meet, (end of one, start of the next), and the ends that meet no other."""
+def _furthest_points(
+    repetitions: Sequence[Repetition], usual_s: float, held: Callable[[float, float], bool]
+) -> list[tuple[float, float]]:
+    """Where repetitions meet, (end of one, start of the next), and the ends that meet no other.
+
+    They meet when little time lies between them, or when the furthest point is held all that time.
+    """
     points: list[tuple[float, float]] = []
     for number, repetition in enumerate(repetitions):
         cut = not repetition.complete  # the outer end of a cut-off repetition is where it was lost, not where it turned
-        if points and repetition.start_s - points[-1][1] < 0.5 * usual_s:
+        gap_s = repetition.start_s - points[-1][1] if points else np.inf
+        if gap_s < 0.5 * usual_s or (points and held(points[-1][1], repetition.start_s)):
             points[-1] = (points[-1][0], repetition.start_s)
         elif not (cut and number == 0):
             points.append((repetition.start_s, repetition.start_s))

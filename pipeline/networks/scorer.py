@@ -6,6 +6,8 @@ that are free in the exercise are hidden before anything is computed, so moving 
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -45,9 +47,9 @@ class Scorer(nn.Module):
         """(N,) scores 0..4."""
         return WORST * torch.sigmoid(self.answer(self.seen(xyz, exercise), exercise))
 
+    @abstractmethod
     def answer(self, seen: Tensor, exercise: Tensor) -> Tensor:
-        """(N,) anything; the design."""
-        raise TypeError("Use one of the designs.")
+        """(N,) any numbers; 0 means the middle of the scale."""
 
 
 class CnnLstm(Scorer):

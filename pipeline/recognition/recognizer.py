@@ -86,7 +86,7 @@ class Recognizer:
 
     def __init__(self, network: torch.nn.Module, calibration: Calibration) -> None:
         self.calibration = calibration
-        self._network = network.eval()
+        self.network = network.eval()
 
     @classmethod
     def load(cls, network: str = MOTION, folder: Path | None = None) -> Recognizer:
@@ -130,7 +130,7 @@ class Recognizer:
             for start in range(0, len(windows), BATCH):
                 part = windows[start : start + BATCH]
                 both = np.concatenate([inputs(self.name, part), inputs(self.name, mirrored(part))])
-                scores = self._network(torch.from_numpy(both)).numpy()
+                scores = self.network(torch.from_numpy(both)).numpy()
                 parts.append((scores[: len(part)] + scores[len(part) :]) / 2)
         return np.concatenate(parts) if parts else np.empty((0, len(self.classes)), np.float32)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.poses import SCHEMA_VERSION, Array, PoseSequence, Recording
 from pipeline.recognition.classes import UNKNOWN, RecognitionError, label
 from pipeline.recognition.recognizer import Calibration, Recognizer, shipped
-from pipeline.recognition.windows import HOP, RATE_HZ, cut, on_clock, window_centres
+from pipeline.recognition.windows import HOP, RATE_HZ, Clock, cut, on_clock, window_centres
 from pipeline.repetitions import find_repetitions
 
 SWITCH_CHANCE = 0.02  # of another exercise from one window to the next (0.53 s): about twice a minute
@@ -141,13 +141,17 @@ def recognize(
 
 def timeline(sequence: PoseSequence, recognizer: Recognizer) -> Timeline:
     """The chances of one person's windows, ``HOP`` samples apart, and the states after hysteresis."""
-    clock = on_clock(sequence)
+    return clock_timeline(on_clock(sequence), recognizer, sequence.person)
+
+
+def clock_timeline(clock: Clock, recognizer: Recognizer, person: int = 0) -> Timeline:
+    """The same for landmarks that are on the even clock already."""
     if not len(clock.points):
         nothing = np.empty((0, len(recognizer.classes)))
-        return Timeline(sequence.person, recognizer.classes, np.empty(0), nothing, np.empty(0, np.int64))
+        return Timeline(person, recognizer.classes, np.empty(0), nothing, np.empty(0, np.int64))
     centres = window_centres(clock.first, clock.first + len(clock.points) - 1)
     chances = recognizer.probabilities(cut(clock, centres))
-    return Timeline(sequence.person, recognizer.classes, centres / RATE_HZ, chances, decode(chances, recognizer.calibration))
+    return Timeline(person, recognizer.classes, centres / RATE_HZ, chances, decode(chances, recognizer.calibration))
 
 
 def decode(chances: Array, calibration: Calibration) -> NDArray[np.int64]:

@@ -82,7 +82,7 @@ class RepetitionParameters:
     single_gap: float = 0.4
     single_share: float = 0.6
     rest_band: float = 0.1
-    complete_share: float = 0.5
+    complete_share: float = 0.4
     cut_off_share: float = 0.5
 
     def __post_init__(self) -> None:

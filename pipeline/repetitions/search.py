@@ -65,24 +65,26 @@ def find_repetitions(
         return RepetitionSet.none(sequence.person)
     names = SIGNAL_NAMES if signal is None else (signal,)
     motion = _motion(signals, rules)
-    best = _best(signals, motion, names, rules)
+    readings = [reading for name in names for reading in _readings(signals, name, rules)]
+    best = _best_set(signals, readings, motion, rules) or _single(signals, readings, motion, rules)
     if best is None and motion.speed > rules.restless:
         signals = candidate_signals(sequence, rules.max_gap_s, despike_s=rules.despike_s)
-        best = _best(signals, _motion(signals, rules), names, rules)
+        readings = [reading for name in names for reading in _readings(signals, name, rules)]
+        best = _best_set(signals, readings, _motion(signals, rules), rules)
     if best is None:
         return RepetitionSet.none(sequence.person)
     return _result(sequence.person, signals, best, rules)
 
 
-def _best(
-    signals: Signals, motion: _Motion, names: Sequence[str], rules: RepetitionParameters
+def _best_set(
+    signals: Signals, readings: Sequence[_Reading], motion: _Motion, rules: RepetitionParameters
 ) -> _Candidate | None:
-    readings = [reading for name in names for reading in _readings(signals, name, rules)]
+    """The reading that explains the movement best, of those that are believed."""
     scored = [candidate for reading in readings if (candidate := _scored(signals, reading, motion, rules)) is not None]
     for candidate in sorted(scored, key=lambda one: -one.score)[:TRIES]:
         if _convincing(signals, motion, candidate, rules):
             return _from_rest(signals, candidate, motion, rules)
-    return _single(signals, readings, motion, rules)
+    return None
 
 
 CLEARLY = 0.8  # a likeness below this share of the other's decides between two readings

@@ -117,6 +117,7 @@ def turned(xyz: Array, angle_rad: Array | float) -> Array:
 
 def standard_lengths(xyz: Array) -> Array:
     """The same directions with bones of standard length (unit: the trunk); (..., 13, 3) in and out."""
+
     def at(name: str) -> Array:
         if name in _J:
             return xyz[..., _J[name], :]

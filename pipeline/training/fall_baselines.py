@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 from sklearn.ensemble import RandomForestClassifier
 
 from pipeline.falls.features import CENTRE, WINDOW, joint
@@ -25,7 +26,7 @@ FLOOR_FRAMES, FLOOR_STEP = 10, 5
 
 def floor_features(sequence: PoseSequence) -> tuple[Array, Array]:
     """(N,) middle times and (N, 4 x 2 x J) mean, std, min, max of each pixel coordinate; 10 frames, step 5."""
-    flat = np.nan_to_num(sequence.to(KINECT_13).xy_px.reshape(len(sequence), -1))
+    flat = np.nan_to_num(sequence.to(KINECT_13).xy_px.reshape(len(sequence), 2 * len(KINECT_13)))
     if len(flat) < FLOOR_FRAMES:
         return np.empty(0), np.empty((0, 4 * flat.shape[1]))
     rows = sliding_window_view(flat, FLOOR_FRAMES, axis=0)[::FLOOR_STEP]
@@ -56,7 +57,7 @@ def floor_votes(
     for one in test:
         times, rows = floor_features(one.example.sequence)
         if len(times) and len(one.grid):
-            share = np.convolve(forest.predict_proba(rows)[:, 1], np.ones(3) / 3, mode="same")
+            share = uniform_filter1d(forest.predict_proba(rows)[:, 1], 3, mode="nearest")
             votes[id(one)] = np.interp(one.grid.time_s, times, share)
         else:
             votes[id(one)] = np.zeros(len(one.grid))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from pipeline import settings
 from pipeline.recognition.classes import CLASSES, UNKNOWN
 from pipeline.recognition.recognizer import MOTION, NETWORKS, Calibration, Recognizer, build, inputs, softmax
+from pipeline.recognition.segments import clock_timeline, decode
+from pipeline.recognition.windows import Clock
 from pipeline.training.framework import Stage, TrainingError, Work
 from pipeline.training.recognition_data import (
     DataChoice,
@@ -36,6 +38,7 @@ CONFIG = Path(__file__).with_name("configs") / "recognition.toml"
 FILMS = ("repcount", "countix", "still", "upfall", "rendered", "corrected")  # what a pose model saw
 CHECK_WINDOWS = 6000  # of the validation split, at most
 GRADIENT_NORM = 5.0
+LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)  # thresholds that are tried
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ def train(config: RecognitionConfig, work: Work) -> None:
         )  # fmt: skip
     network.load_state_dict(load_file(work.folder / f"recognition-{config.network}.safetensors"))
     recognizer = Recognizer(network, Calibration(config.network))
-    calibration = calibrated(recognizer.logits(plain_windows(tracks, check)), check.label, config)
+    calibration = calibrated(recognizer, tracks, check, config)
     path = work.folder / f"recognition-{config.network}.json"
     path.write_text(json.dumps(calibration.to_json(), indent=1) + "\n", encoding="utf-8")
     work.validated(best)
@@ -197,20 +200,31 @@ def balanced(right: NDArray[np.bool_], label: NDArray[np.int64]) -> float:
     return float(np.mean(shares)) if shares else float("nan")
 
 
-def calibrated(scores: NDArray[np.float32], label: NDArray[np.int64], config: RecognitionConfig) -> Calibration:
-    """Temperature by the likelihood of the labels (Guo et al. 2017), and the least threshold that keeps to
-    ``named_at_most`` on windows that show nothing known."""
+def calibrated(
+    recognizer: Recognizer, tracks: Sequence[Track], check: Places, config: RecognitionConfig
+) -> Calibration:
+    """Temperature by the likelihood of the windows' labels (Guo et al. 2017), and the least threshold at which no more
+    than ``named_at_most`` of the time of tracks without an exercise is named, after hysteresis."""
     from scipy.optimize import minimize_scalar
+
+    scores = recognizer.logits(plain_windows(tracks, check))
+    weights = source_weights(tracks, check, FILMS, config.film_share)
 
     def loss(log_temperature: float) -> float:
         chances = softmax(scores / np.exp(log_temperature))
-        return float(-np.log(np.maximum(chances[np.arange(len(label)), label], 1e-12)).mean())
+        right = np.maximum(chances[np.arange(len(check.label)), check.label], 1e-12)
+        return float(-(weights * np.log(right)).sum())
 
     temperature = float(np.exp(minimize_scalar(loss, bounds=(-2.0, 2.0), method="bounded").x))
-    chances = softmax(scores / temperature)
-    others = chances[label == CLASSES.index(UNKNOWN), :-1].max(axis=1)
-    needed = float(np.quantile(others, 1 - config.named_at_most)) if len(others) else 0.5
-    return Calibration(config.network, CLASSES, round(temperature, 4), round(float(np.clip(needed, 0.5, 0.95)), 3))
+    found = replace(recognizer.calibration, temperature=round(temperature, 4))
+    idle = [track for track in tracks if track.split == VALIDATION and (track.label == CLASSES.index(UNKNOWN)).all()]
+    lines = [clock_timeline(Clock(0, track.points), Recognizer(recognizer.network, found)) for track in idle]
+    for level in LEVELS:
+        found = replace(found, named_from=level)
+        named = [(decode(line.chances, found) != CLASSES.index(UNKNOWN)).mean() for line in lines if len(line.state)]
+        if not named or np.mean(named) <= config.named_at_most:
+            break
+    return found
 
 
 def evaluate(config: RecognitionConfig, work: Work) -> dict[str, Any]:

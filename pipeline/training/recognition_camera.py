@@ -58,7 +58,8 @@ def seen_by_camera(points_m: Array, rng: np.random.Generator, yaw_deg: float | N
         points_m: (T, 33, 3) metres, y up.
         yaw_deg: where it stands around the person; None is anywhere.
     """
-    centre = np.nanmean(points_m, axis=(0, 1))
+    known = points_m[np.isfinite(points_m).all(axis=2)]
+    centre = known.mean(axis=0) if len(known) else np.zeros(3)
     yaw = np.radians(rng.uniform(0, 360) if yaw_deg is None else yaw_deg)
     distance = rng.uniform(2.0, 6.0)
     pitch = np.arctan2(rng.uniform(0.3, 2.2) - max(centre[1], 0.2), distance)

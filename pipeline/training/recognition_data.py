@@ -18,7 +18,7 @@ from pipeline.training import recognition_sources as sources
 from pipeline.training.framework import TrainingError
 from pipeline.training.recognition_sources import NOBODY_KNOWS, Body, Track
 
-VERSION = 3  # of what the sources give; a cached set of another version is made again
+VERSION = 5  # of what the sources give; a cached set of another version is made again
 NEEDED_SEEN = 15
 _LABEL_SPAN = HOP  # samples around the middle of a window that must share its label
 
@@ -151,7 +151,7 @@ def places(tracks: Sequence[Track], split: str, step: int = HOP) -> Places:
 
 
 def source_weights(tracks: Sequence[Track], found: Places, real: Sequence[str], real_share: float) -> NDArray[np.float64]:
-    """How often each window is drawn: classes alike (unknown double), within a class real films ``real_share``.
+    """How often each window is drawn: classes alike (unknown five times), within a class real films ``real_share``.
 
     Within that, every video, subject or actor counts alike by the root of its length.
     """
@@ -160,7 +160,7 @@ def source_weights(tracks: Sequence[Track], found: Places, real: Sequence[str], 
     weights = np.zeros(len(names))
     groups = np.array([track.group for track in tracks])[found.track]
     for label in np.unique(found.label):
-        share = 3.0 if label == CLASSES.index(UNKNOWN) else 1.0
+        share = 5.0 if label == CLASSES.index(UNKNOWN) else 1.0
         for film in (True, False):
             members = np.flatnonzero((found.label == label) & (films == film))
             if not len(members):
@@ -229,7 +229,7 @@ def _tilted(xy: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.flo
 def _noise(shape: tuple[int, ...], exact: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float32]:
     """Jitter from frame to frame and a wandering error, each joint on its own; shares of the box."""
     count, samples, joints, dimensions = shape
-    level = np.where(exact, rng.gamma(2.0, 0.009, count), rng.gamma(2.0, 0.004, count))
+    level = np.where(exact, rng.gamma(2.0, 0.008, count), rng.gamma(2.0, 0.003, count))
     level = level[:, None] * rng.gamma(2.0, 0.5, (count, joints))
     knots = rng.standard_normal((count, samples // 6 + 2, joints, dimensions), np.float32)
     at, share = np.divmod(np.arange(samples) / 6, 1)
@@ -237,7 +237,7 @@ def _noise(shape: tuple[int, ...], exact: NDArray[np.bool_], rng: np.random.Gene
     slow = knots[:, at] * (1 - share) + knots[:, at + 1] * share
     quick = rng.standard_normal(shape, np.float32)
     constant = rng.standard_normal((count, 1, joints, dimensions), np.float32)
-    return np.asarray((quick * 0.6 + slow + constant * 1.2) * level[:, None, :, None], np.float32)
+    return np.asarray((quick * 0.5 + slow * 0.8 + constant) * level[:, None, :, None], np.float32)
 
 
 def _with_missing(points: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:

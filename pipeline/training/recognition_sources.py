@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.poses import Array
 from pipeline.recognition.classes import CLASSES, UNKNOWN
+from pipeline.recognition.labels import read_labels
 from pipeline.recognition.windows import RATE_HZ, resampled
 from pipeline.skeletons import UI_PRMD_22
 from pipeline.training.recognition_camera import as_blazepose, seen_by_camera, with_arms_of
@@ -56,12 +57,6 @@ def _arrays(root: str, path: str) -> dict[str, NDArray[Any]]:
     """All arrays of an npz file, read once."""
     with np.load(open_file(root, path)) as data:
         return dict(data)
-
-
-def there(root: str, path: str) -> bool:
-    """True when the data set is at this root."""
-    files, place = fsspec.core.url_to_fs(f"{root.rstrip('/')}/{path}")
-    return bool(files.exists(place))
 
 
 def split_of(group: str, test: float = 0.2, validation: float = 0.15) -> str:
@@ -196,6 +191,17 @@ def still(root: str, rng: np.random.Generator, frames: int = 900) -> Iterator[Tr
         yield Track("still", group, split_of(group), name, (points + drift).astype(np.float32), np.full(60, CLASS[UNKNOWN], np.int8))
 
 
+def corrected(pattern: str) -> Iterator[Track]:
+    """Labels that were corrected on the recognition page: ``labels.labels_file`` at an fsspec path, ``*`` for many."""
+    files, place = fsspec.core.url_to_fs(pattern)
+    found = sorted(files.glob(place))
+    if not found:
+        raise FileNotFoundError(f"no corrected labels at {pattern}")
+    for path in found:
+        name, points, marks = read_labels(files.cat_file(path))
+        yield Track("corrected", f"corrected/{name}", split_of(name), name, points, marks)
+
+
 # --- films of daily life and falls ----------------------------------------------------------------------------------
 
 
@@ -239,8 +245,9 @@ class Body:
     label: NDArray[np.int8]
 
 
-# Left out: 4, the side lunge, which is half a lunge, and 10, a raise between front and side.
-UI_PRMD_CLASSES = {1: "squat", 2: UNKNOWN, 3: "lunge", 5: UNKNOWN, 6: UNKNOWN, 7: UNKNOWN, 8: UNKNOWN, 9: UNKNOWN}
+# Left out: 4, the side lunge, which is half a lunge; 5, sitting down and up, which without the chair is half a squat;
+# 10, a raise between front and side.
+UI_PRMD_CLASSES = {1: "squat", 2: UNKNOWN, 3: "lunge", 6: UNKNOWN, 7: UNKNOWN, 8: UNKNOWN, 9: UNKNOWN}
 
 
 def _clocked(points: Array, fps: float) -> Array:
@@ -329,7 +336,7 @@ def actor(rng: np.random.Generator, exercises: int, others: int) -> Iterator[Bod
 
     for motion, definition in MOTIONS.items():
         known = motion in CLASS
-        for number in range(exercises if known else others):
+        for number in range(exercises if known else others // 3 if motion == "sit_down" else others):
             pace = rng.uniform(0.6, 1.7, 4) * rng.uniform(0.8, 1.3)
             usual = definition.tempo
             tempo = Tempo(usual.down_s * pace[0], usual.pause_s * pace[1], usual.up_s * pace[2], usual.rest_s * pace[3])

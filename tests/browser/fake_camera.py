@@ -1,6 +1,6 @@
 """A camera for Chromium: a rendered clip as YUV4MPEG2, which it plays over and over.
 
-Small and slow (320 x 240, 15 frames a second), since the browser shares the cores with what it tests and spends most
+Small and slow (320 x 240, 8 frames a second), since the browser shares the cores with what it tests and spends most
 of them on encoding and drawing.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.synthetic.actor import ActorSpec, clip_frames, clip_truth
 from pipeline.synthetic.timeline import Tempo
 
-FPS, SIZE = 15, (320, 240)
+FPS, SIZE = 8, (320, 240)
 STAND_S, AFTER_S = 8.0, 12.0
 REPETITIONS = 4
 

@@ -15,12 +15,13 @@ pytestmark = pytest.mark.browser
 
 
 def test_a_folder_becomes_a_table(open_page: Callable[..., Page], server: Server, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
     for number, motion in enumerate(("squat", "jumping_jack")):
         spec = ActorSpec.one(motion, repetitions=2, fps=10, size=(240, 180), seed=number)
         render_clip(spec, tmp_path / "clips" / f"{motion}.mp4")
     (tmp_path / "clips" / "broken.mp4").write_bytes(b"no clip")
     page = open_page("Batch")
-    page.get_by_label("Folder, glob or file on this machine").fill(str(tmp_path / "clips"))
+    page.get_by_role("textbox", name="Folder, glob or file").fill(str(tmp_path / "clips"))
     page.keyboard.press("Enter")
     expect(page.get_by_text("3 clips and pictures")).to_be_visible()
     page.get_by_role("button", name="Start").click()
@@ -29,7 +30,7 @@ def test_a_folder_becomes_a_table(open_page: Callable[..., Page], server: Server
     expect(page.get_by_test_id("stDataFrame")).to_have_count(2)
     assert len(server.store.runs()) == 2
     settled(page)
-    take_picture(page, "batch")
+    take_picture(page, "batch"); page.screenshot(path="/tmp/bx/batch.png", full_page=True)
     page.set_viewport_size({"width": 480, "height": 900})
     settled(page)
     too_wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth + 1")

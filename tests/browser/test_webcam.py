@@ -87,7 +87,7 @@ def test_count_record_and_open(playwright: Playwright, server: Server, squats: P
         fill(page, "spinbutton", "Countdown (s)", "0")
         fill(page, "textbox", "Subject (optional)", "Ada")
         start(page)
-        page.get_by_role("button", name="Record", exact=True).click()
+        page.locator(".st-key-webcam-record button").click()
         expect(page.get_by_text("Recording: ")).to_be_visible()
         wait_for_count(page, REPETITIONS)
         page.screenshot(path="/tmp/webcam_live.png")

@@ -11,11 +11,14 @@ import psutil
 import pytest
 
 from pipeline.batch.batch import Status, open_batch, run_batch
-from pipeline.batch.cluster import ClusterOptions, ray_runner
+from pipeline.batch.cluster import ClusterOptions, ray_runner, with_cores
 from pipeline.batch.items import DONE, RUNNING, BatchError
+from pipeline.estimation.base import Estimator
+from pipeline.inference import InferenceOptions
 from pipeline.runs import RunStore
 from pipeline.synthetic.actor import ActorSpec, render_clip
 from tests.pipeline.batch.conftest import write_clip
+from tests.UserInterface.conftest import StandingPeople
 
 TASKS = ("infer", "squat", "repetitions")
 SMALL = ClusterOptions(worker_memory_gib=1.0)
@@ -151,3 +154,17 @@ def test_no_cluster_is_said(rendered: Path, tmp_path: Path, monkeypatch: pytest.
 def test_options_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(BatchError, match="above 0"):
         ClusterOptions(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to cores")
+def test_an_estimator_takes_the_cores_it_is_given_and_binds_nobody() -> None:
+    every = os.sched_getaffinity(0)
+    seen: list[int] = []
+
+    def create(_options: InferenceOptions, _kind: str) -> Estimator:
+        seen.append(len(os.sched_getaffinity(0)))
+        return StandingPeople()
+
+    with_cores(create, 1)(InferenceOptions(), "video")
+    assert seen == [1]
+    assert os.sched_getaffinity(0) == every

@@ -1,0 +1,110 @@
+"""The networks of the last three stages as files in ``checkpoints/``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.scoring.intervals import Intervals
+from pipeline.settings import PROJECT_DIR
+
+if TYPE_CHECKING:
+    import torch
+
+    from pipeline.networks.bad_3d import Bad3dGate
+    from pipeline.networks.scorer import Scorer
+    from pipeline.networks.trimming import Trimmer
+
+CHECKPOINTS = PROJECT_DIR / "checkpoints"
+SCORERS = ("transformer", "cnn_lstm")  # the first is preselected
+
+
+class ModelMissingError(ValueError):
+    """The weights are not there or are damaged."""
+
+
+@dataclass(frozen=True)
+class ScorerModel:
+    """A scorer with its interval. ``target``: what its scores mean, in words."""
+
+    design: str
+    network: Scorer
+    intervals: Intervals
+    target: str
+    anchors: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GateModel:
+    """The bad-3D gate and the plausibility that a repetition must have."""
+
+    network: Bad3dGate
+    threshold: float
+
+
+@dataclass(frozen=True)
+class TrimModel:
+    """The trimmer and its two thresholds."""
+
+    network: Trimmer
+    active: float
+    begins: float
+
+
+def read_scorer(design: str = SCORERS[0], folder: Path | None = None) -> ScorerModel:
+    """The scorer of this design. Raises ModelMissingError."""
+    from pipeline.networks.scorer import DESIGNS
+
+    if design not in DESIGNS:
+        raise ModelMissingError(f"There is no scorer {design!r}; choose {' or '.join(SCORERS)}.")
+    state, about = _read(f"scorer-{design}", folder)
+    network = DESIGNS[design](state["reference"], state["counted"], state["spread"])
+    network.load_state_dict(state)
+    intervals = Intervals.from_json(about["intervals"])
+    return ScorerModel(design, network.eval(), intervals, about["target"], about["anchors"])
+
+
+def read_gate(folder: Path | None = None) -> GateModel:
+    """The bad-3D gate. Raises ModelMissingError."""
+    from pipeline.networks.bad_3d import Bad3dGate
+
+    state, about = _read("bad_3d", folder)
+    network = Bad3dGate(state["reference"], state["counted"], state["spread"])
+    network.load_state_dict(state)
+    return GateModel(network.eval(), about["threshold"])
+
+
+def read_trimmer(folder: Path | None = None) -> TrimModel:
+    """The trimmer. Raises ModelMissingError."""
+    from pipeline.networks.trimming import Trimmer
+
+    state, about = _read("trimming", folder)
+    network = Trimmer(width=about["width"])
+    network.load_state_dict(state)
+    return TrimModel(network.eval(), about["active"], about["begins"])
+
+
+def write(name: str, folder: Path, network: torch.nn.Module, about: dict[str, Any]) -> None:
+    """Weights in half precision, and beside them what is needed to use them."""
+    from safetensors.torch import save_file
+
+    state = {key: v.half().contiguous() if v.is_floating_point() else v for key, v in network.state_dict().items()}
+    part = folder / f"{name}.part"
+    save_file(state, part)
+    part.replace(folder / f"{name}.safetensors")
+    (folder / f"{name}.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def _read(name: str, folder: Path | None) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder = folder or CHECKPOINTS
+    try:
+        state = load_file(folder / f"{name}.safetensors")
+        about = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelMissingError(f"The model {name} is missing or damaged ({error}); train and deploy it.") from error
+    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}, about

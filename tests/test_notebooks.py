@@ -1,0 +1,45 @@
+"""The notebooks run from top to bottom on a machine without anything but the project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from pipeline.settings import PROJECT_DIR
+
+FOLDER = PROJECT_DIR / "notebooks"
+
+
+def outputs(notebook: nbformat.NotebookNode) -> str:
+    """All text that the cells printed or returned."""
+    parts = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            parts.append(output.get("text", "") or output.get("data", {}).get("text/plain", ""))
+    return "\n".join(parts)
+
+
+def test_first_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT_DIR))
+    monkeypatch.setenv("KINOSCOPE_OUTPUTS", str(tmp_path / "outputs"))
+    monkeypatch.setenv("KINOSCOPE_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    notebook = nbformat.read(FOLDER / "first_steps.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    NotebookClient(
+        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    text = outputs(notebook)
+    assert "2 repetitions in truth" in text
+    assert "2 complete repetitions of: squat." in text
+    assert "imported: TRC" in text
+    assert "['report.html', 'report.pdf']" in text
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_hold_no_outputs_of_this_machine(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert "/home/" not in text and "/work/" not in text and "/tmp/" not in text
