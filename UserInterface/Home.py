@@ -23,6 +23,8 @@ PAGES: tuple[tuple[str | Callable[[], None], str, str], ...] = (
     (session.OUTPUTS_PAGE, "Outputs", ":material/folder_open:"),
     ("pages/04_Movement_Analyzer.py", "Movement Analyzer", ":material/exercise:"),
     ("pages/05_Fall_Detection.py", "Fall Detection", ":material/personal_injury:"),
+    ("pages/06_Exercise_Scoring.py", "Exercise Scoring", ":material/speed:"),
+    ("pages/07_Exercise_Recognition.py", "Exercise Recognition", ":material/sports_gymnastics:"),
     ("pages/08_Batch.py", "Batch", ":material/dynamic_feed:"),
 )
 

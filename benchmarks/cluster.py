@@ -10,13 +10,13 @@ the first is paid once a worker.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +48,13 @@ def make_clips(folder: Path, count: int) -> list[Path]:
     return sorted(folder.glob("*.mp4"))
 
 
-@contextmanager
+@contextlib.contextmanager
 def cluster() -> Iterator[str]:
     """Two nodes of one core each, on 127.0.0.1 only; gives the address."""
     os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 1, "memory": 4 << 30}
+    node: dict[str, Any] = {"num_cpus": 1, "memory": 4 << 30}
     nodes = Cluster(initialize_head=True, head_node_args=node | {"include_dashboard": False})
     nodes.add_node(**node)
     try:
@@ -63,17 +63,36 @@ def cluster() -> Iterator[str]:
         nodes.shutdown()
 
 
+def actors() -> list[psutil.Process]:
+    """The workers' processes on this machine."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if process.cmdline()[:1] and process.cmdline()[0].startswith("ray::Actor"):
+                found.append(process)
+    return found
+
+
+def stored_mb_a_minute(store: Path) -> float:
+    """What a minute of video becomes in the store, source and overlay included."""
+    runs = RunStore(store).runs()
+    size = sum(path.stat().st_size for run in runs for path in run.folder.rglob("*"))
+    return size / 1e6 / (sum(run.manifest.duration_s for run in runs) / 60)
+
+
 def measured(name: str, clips: Path, out: Path, runner: Runner | None) -> tuple[dict[str, Any], Batch]:
     """One batch: wall time, the time until the first clip was done, and the rate after it."""
     batch = open_batch([str(clips)], TASKS, str(out))
     ends: list[float] = []
     load: list[float] = []
+    memory: list[float] = [0.0]
     began = time.monotonic()
 
     def watch(status: Status) -> None:
         if status.state == DONE:
             ends.append(time.monotonic() - began)
             load.append(os.getloadavg()[0])
+            memory.extend(process.memory_info().rss / 2**20 for process in actors())
 
     run_batch(batch, runner, watch)
     frames = sum(status.record.frames for status in batch.status.values() if status.record)
@@ -85,6 +104,7 @@ def measured(name: str, clips: Path, out: Path, runner: Runner | None) -> tuple[
         "first clip done after, s": f"{ends[0]:.1f}",
         "all done after, s": f"{ends[-1]:.1f}",
         "frames/s after the first": f"{rest:.1f}",
+        "largest worker, MiB": f"{max(memory):.0f}" if runner else "",
         "machine's load": f"{statistics.mean(load):.1f}",
     }, batch
 
@@ -123,6 +143,7 @@ def main() -> None:
             print(row, file=sys.stderr)
             rows.append(row)
         apart = [differences(folder / "0", folder / str(workers)) for workers in (1, 2)]
+        stored = stored_mb_a_minute(folder / "0")
     one, two = (float(row["frames/s after the first"]) for row in rows[1:])
     start_s = float(rows[1]["first clip done after, s"])
     model = [
@@ -148,9 +169,9 @@ of this process: {apart[0]} (1 worker), {apart[1]} (2 workers).
 ## How it scales
 
 Clips are independent: one goes to one worker as a whole, nothing passes between workers, and the driver only sends a
-name and gets a record back (a few kB). A worker starts once (process, models: about {start_s:.0f} s until its first
-clip is done, above) and holds about 0.7 GB; `--worker-memory-gib` bounds how many fit on a node. So for F frames on N nodes with W workers
-each, a worker doing r frames a second:
+name and gets a record back (a few kB). A worker starts once (about {start_s:.0f} s until its first clip is done, above)
+and keeps its models; `--worker-memory-gib` bounds how many fit on a node, and one that has grown beyond it is replaced
+between clips. For F frames on N nodes with W workers each, a worker doing r frames a second:
 
     time = F / (r N W) + start + half a clip at the end (the last worker to finish)
 
@@ -160,9 +181,9 @@ minutes) and r = {one:.1f} as measured here for one worker of one core, on nodes
 {table(model)}
 
 This is a model, not a measurement: nobody had 16 nodes. What it leaves out: cores that slow each other down through
-memory and clock (measure one full node first), reading and writing (about 1 MB a second and worker for clips of
-2 Mbit/s with their overlays; a bucket or NFS server gives out long before Ray does), and workers that are lost, whose clip in
-hand is done again: half a clip each on average. `--no-overlay` saves drawing and encoding, about a fifth of the time.
+memory and clock (measure one full node first); reading and writing: a minute of these clips becomes {stored:.1f} MB in
+the store (source, overlay, tables), so 1,000 hours become {stored * 60:.0f} GB; and workers that are lost, whose clip
+in hand is done again (half a clip each on average). `--no-overlay` saves drawing and encoding.
 """
     (HERE / "cluster.md").write_text(text)
     print(text)

@@ -1,6 +1,6 @@
 """Repetitions, faults and refusals against ground truth: writes benchmarks/movements.md.
 
-    python -m benchmarks.movements [media] [actor] [ui_prmd] [squat7] [speed] [--poses FOLDER]
+    python -m benchmarks.movements [media] [actor] [actor_others] [ui_prmd] [squat7] [speed] [--poses FOLDER]
 
 Without names every section runs. Sections whose data is missing say so. ``--poses`` keeps the poses of the clips
 between runs (``<folder>__<file>.json``); without it they are made anew in a temporary folder.
@@ -13,8 +13,7 @@ import csv
 import re
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,15 +24,16 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.movements_actor import actor_section, other_movements_section, table
 from pipeline import settings
 from pipeline.estimation.base import Estimator
-from pipeline.estimation.topdown import WORKING_POINTS, create_blazepose
-from pipeline.media import Frame, read_frames
-from pipeline.movements import Measurements, MovementReport, analyze, judge, measure, measure_repetitions
+from pipeline.estimation.topdown import create_blazepose
+from pipeline.media import read_frames
+from pipeline.movements import Measurements, analyze, judge, measure, measure_repetitions
 from pipeline.poses import PoseSequence, Recording
 from pipeline.repetitions import Repetition
 from pipeline.skeletons import BLAZEPOSE_33, UI_PRMD_22
-from pipeline.synthetic.actor import ActorSpec, PersonTruth, clip_frames, clip_truth
+from pipeline.synthetic.actor import ActorSpec, clip_truth
 
 HERE = Path(__file__).parent
 REPORT = HERE / "movements.md"
@@ -51,15 +51,6 @@ NAMED_FAULTS = {  # clip: (person or None, fault, complete repetitions that show
     "pushup_2reps_sagging": (None, {"sagging_hips"}, None),
 }
 UNLABELLED = ("sq_mixed_views_bedroom_36reps", "sq_side_1rep_long_hold_then_idle")  # not called clean, nor faulty
-
-
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows as a Markdown table."""
-    if not rows:
-        return "(nothing)"
-    head = list(rows[0])
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    return "\n".join(lines + [f"| {' | '.join(str(row.get(key, '')) for key in head)} |" for row in rows])
 
 
 def poses_of(path: Path, cache: Path, name: str, estimator: Callable[[], Estimator]) -> Recording:
@@ -135,101 +126,6 @@ def _counts(text: str) -> set[int]:
 
 def _list(numbers: Iterable[int]) -> str:
     return ",".join(str(number) for number in numbers)
-
-
-# Rendered actor
-
-ACTOR_FAULTS = {
-    "squat": {
-        "knees_in": ("front", "oblique", "back"), "heels_up": ("oblique", "side"),
-        "forward_lean": ("oblique", "side"), "shallow": ("front", "oblique", "side", "back"),
-        "asymmetric": ("front", "oblique", "back"),
-    },
-}  # fmt: skip
-ACTOR_VIEWS = ("front", "oblique", "side", "back")
-SEVERITIES = (0.33, 0.66, 1.0)
-
-
-def actor_section(cache: Path) -> str:
-    """Every squat fault at three severities and four views, once with true joints and once through BlazePose."""
-    estimator = create_blazepose(WORKING_POINTS["fast"])
-    detection: dict[tuple[str, str, float, str], tuple[int, int, str]] = {}
-    false: dict[str, list[int]] = defaultdict(list)
-    errors: dict[tuple[str, str], list[float]] = defaultdict(list)
-    other = 0
-    for fault in ("", *ACTOR_FAULTS["squat"]):
-        for severity in SEVERITIES if fault else (0.0,):
-            for view in ACTOR_VIEWS:
-                for seed in (3,) if fault else (3, 4, 5):
-                    faults = {fault: severity} if fault else {}
-                    spec = ActorSpec.one("squat", seed=seed, repetitions=2, view=view, fps=15, faults=faults)
-                    truth = clip_truth(spec)
-                    seen = _filmed(spec, cache, f"actor_{fault or 'clean'}_{severity}_{view}_{seed}", estimator)
-                    for kind, sequence in (("true joints", truth.recording.people[0]), ("BlazePose", seen)):
-                        report, found = _judged(sequence, truth.people[0])
-                        complete = report.repetitions
-                        if kind == "BlazePose":
-                            _angle_errors(found, truth.people[0], view, errors)
-                        if not fault:
-                            false[f"{kind}, {view}"].append(len({r.fault for q in complete for r in q.remarks}))
-                            continue
-                        hits = sum(fault in {r.fault for r in q.remarks} for q in complete)
-                        other += kind == "BlazePose" and any({r.fault for r in q.remarks} - {fault} for q in complete)
-                        detection[kind, fault, severity, view] = (hits, len(complete), "")
-    rows = []
-    for fault, views in ACTOR_FAULTS["squat"].items():
-        for kind in ("true joints", "BlazePose"):
-            row: dict[str, Any] = {"fault": fault, "key points": kind}
-            for view in ACTOR_VIEWS:
-                cells = [detection[kind, fault, severity, view] for severity in SEVERITIES]
-                text = " / ".join(f"{hits}" for hits, _, _ in cells) + f" of {cells[0][1]}"
-                row[view] = text if view in views else f"({text})"
-            rows.append(row)
-    clean = [{"key points, view": name, "clean sets": len(n), "sets with a false remark": sum(map(bool, n))}
-             for name, n in false.items()]  # fmt: skip
-    angles = [{"angle": metric, "view": view, "mean error (°)": f"{np.mean(values):+.1f}",
-               "mean absolute error (°)": f"{np.mean(np.abs(values)):.1f}", "repetitions": len(values)}
-              for (metric, view), values in sorted(errors.items())]  # fmt: skip
-    return (
-        "Repetitions with the remark at severity 0.33 / 0.66 / 1; in brackets the views that hide the fault (refused, "
-        f"0 is right).\n\n{table(rows)}\n\nClean sets\n\n{table(clean)}\n\n"
-        f"Sets of one fault in which BlazePose's key points gave a remark on another one, too: {other} of "
-        f"{len(SEVERITIES) * len(ACTOR_FAULTS['squat']) * len(ACTOR_VIEWS)}.\n\n"
-        f"Angles measured through BlazePose at the lowest point against the truth\n\n{table(angles)}"
-    )
-
-
-def _filmed(spec: ActorSpec, cache: Path, name: str, estimator: Estimator) -> PoseSequence:
-    stored = cache / f"{name}.json"
-    if not stored.is_file():
-        frames = (Frame(number, time_s, image) for number, (image, time_s) in enumerate(clip_frames(spec)))
-        stored.write_bytes(estimator.estimate(frames).to_json())
-    people = Recording.from_json(stored.read_bytes()).people
-    empty = PoseSequence.empty(BLAZEPOSE_33, spec.size)
-    return max(people, key=lambda person: person.frames_seen, default=empty)
-
-
-def _judged(sequence: PoseSequence, truth: PersonTruth) -> tuple[MovementReport, Measurements]:
-    """With the true repetitions, so that only the rules are tested."""
-    known = [Repetition(0, r.start_s, r.turn_s, r.end_s, r.complete, 1.0, 1.0) for r in truth.repetitions]
-    found = measure_repetitions(sequence, "squat", known)
-    return judge(found), found
-
-
-def _angle_errors(
-    found: Measurements, truth: PersonTruth, view: str, errors: dict[tuple[str, str], list[float]]
-) -> None:
-    time_s = np.arange(len(truth.angles_deg["left_knee_deg"])) / 15
-    for repetition, known in zip(found.repetitions, truth.repetitions, strict=True):
-        bottom = np.abs(time_s - known.turn_s) <= 0.1
-        true = {
-            "thigh_deg": -np.mean([truth.angles_deg[f"{s}_thigh_deg"][bottom].mean() for s in ("left", "right")]),
-            "knee_deg": np.mean([truth.angles_deg[f"{s}_knee_deg"][bottom].mean() for s in ("left", "right")]),
-            "lean_deg": truth.angles_deg["trunk_lean_deg"][bottom].mean(),
-        }
-        for reading in repetition.readings:
-            if reading.metric in true and reading.side == "both" and not reading.refused:
-                errors[reading.metric, view].append(reading.value - float(true[reading.metric]))
 
 
 # UI-PRMD
@@ -407,6 +303,7 @@ def speed_section(_: Path) -> str:
 SECTIONS: dict[str, tuple[str, Callable[[Path], str]]] = {
     "media": ("Clips (BlazePose, poses to remarks)", media_section),
     "actor": ("Rendered actor, squat", actor_section),
+    "actor_others": ("Actor, the other movements (true joints with noise, nothing rendered)", other_movements_section),
     "ui_prmd": ("UI-PRMD: correct against incorrect", ui_prmd_section),
     "squat7": ("squat7_3d: one metric a fault", squat7_section),
     "speed": ("Speed", speed_section),

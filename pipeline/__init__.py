@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from pipeline.poses import ModelInfo as ModelInfo
     from pipeline.poses import PoseSequence as PoseSequence
     from pipeline.poses import Recording as Recording
+    from pipeline.recognition.segments import Recognition as Recognition
+    from pipeline.recognition.segments import recognize as recognize
     from pipeline.repetitions import LiveRepetitions as LiveRepetitions
     from pipeline.repetitions import Repetition as Repetition
     from pipeline.repetitions import find_repetitions as find_repetitions
@@ -53,6 +55,10 @@ if TYPE_CHECKING:
     from pipeline.report import write_report as write_report
     from pipeline.runs import Run as Run
     from pipeline.runs import RunStore as RunStore
+    from pipeline.scoring.assess import Assessment as Assessment
+    from pipeline.scoring.assess import ChainOptions as ChainOptions
+    from pipeline.scoring.assess import assess as assess
+    from pipeline.scoring.kept import score_run as score_run
     from pipeline.signal import clean as clean
     from pipeline.skeletons import SKELETONS as SKELETONS
     from pipeline.skeletons import Skeleton as Skeleton
@@ -67,9 +73,12 @@ _PLACES = {
     "pipeline.media": ("probe", "read_frames"),
     "pipeline.movements": ("MOVEMENTS", "MovementReport", "analyze", "judge", "measure"),
     "pipeline.poses": ("MediaInfo", "ModelInfo", "PoseSequence", "Recording"),
+    "pipeline.recognition.segments": ("Recognition", "recognize"),
     "pipeline.repetitions": ("LiveRepetitions", "Repetition", "find_repetitions"),
     "pipeline.report": ("make_progress_report", "make_report", "write_report"),
     "pipeline.runs": ("Run", "RunStore"),
+    "pipeline.scoring.assess": ("Assessment", "ChainOptions", "assess"),
+    "pipeline.scoring.kept": ("score_run",),
     "pipeline.signal": ("clean",),
     "pipeline.skeletons": ("SKELETONS", "Skeleton"),
     "pipeline.synthetic.actor": ("ActorSpec", "render_clip"),

@@ -105,7 +105,8 @@ class _Mass:
 
 
 def _masses() -> tuple[_Mass, ...]:
-    """Table 4 of de Leva 1996, J. Biomech. 29(9):1223-1230. Trunk from mid-shoulder to mid-hip.
+    """Table 4 of de Leva 1996, J. Biomech. 29(9):1223-1230: its alternative trunk from mid-shoulder to mid-hip, and
+    its alternative shank from knee to ankle joint centre.
 
     The head's centre is taken at the point "head" (between the ears); hands at the wrist where there are no fingers.
     """

@@ -28,6 +28,7 @@ from pipeline.movement_commands import add_movement_commands
 from pipeline.options import add_options, from_options
 from pipeline.recognition_commands import add_recognition_commands
 from pipeline.runs import Run, RunStore
+from pipeline.scoring_commands import add_scoring_commands
 from pipeline.service_commands import add_service_commands
 from pipeline.training_commands import add_training_commands
 
@@ -105,6 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_movement_commands(commands, _command)
     add_recognition_commands(commands, _command)
     add_fall_commands(commands, _command)
+    add_scoring_commands(commands, _command)
     add_exchange_commands(commands, _command)
     add_batch_commands(commands, _command)
     add_service_commands(commands, _command)

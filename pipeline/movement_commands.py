@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline import settings
 from pipeline.inference import InferenceOptions, infer
-from pipeline.movements.analyze import AUTO, MOVEMENTS, analyze
+from pipeline.movements.analyze import AUTO, MOVEMENTS, MovementError, judge, measure, movement_named, thresholds
+from pipeline.movements.base import MovementReport, RuleParameters
+from pipeline.poses import Recording
 from pipeline.runs import Run, RunStore
 
 
@@ -18,8 +22,12 @@ def add_movement_commands(commands: Any, add: Any) -> None:
     command = add(commands, "analyze", "count repetitions and judge their form", _analyze, _show)
     command.add_argument("clip_or_run", metavar="CLIP_OR_RUN", help="a media file, a run id or a run folder")
     command.add_argument("--movement", default=AUTO, choices=(AUTO, *MOVEMENTS), help=f"default {AUTO}")
-    command.add_argument("--person", type=int, default=None, help="default: who moves most in this way")
+    command.add_argument("--person", type=_person, default=None, help="an id, or all; default: who moves most in this way")
     command.add_argument("--preset", default=None, help="beginner, standard or strict thresholds")
+    command.add_argument(
+        "--threshold", action="append", default=[], metavar="NAME=VALUE",
+        help="one threshold that is not the preset's, such as lean_deg=50; may be repeated",
+    )  # fmt: skip
     command.add_argument("--curves", action="store_true", help="the angles over time, too (JSON)")
 
 
@@ -32,14 +40,60 @@ def open_run(clip_or_run: str, store: RunStore) -> Run:
     return store.get(clip_or_run)
 
 
+def _person(text: str) -> int | str:
+    if text == "all":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a person's number nor all") from None
+
+
+def with_thresholds(start: RuleParameters, changes: Sequence[str]) -> RuleParameters:
+    """The parameters with some fields changed, each given as "name=value".
+
+    Raises:
+        MovementError: no such field, or no number.
+    """
+    names = [field.name for field in dataclasses.fields(start)]
+    values: dict[str, float] = {}
+    for change in changes:
+        name, _, text = change.partition("=")
+        if name not in names:
+            raise MovementError(f"there is no threshold {name!r} here; there is: {', '.join(names)}.")
+        try:
+            values[name] = float(text)
+        except ValueError:
+            raise MovementError(f"the threshold {name} needs a number, as in {name}=12, got {text!r}.") from None
+    return dataclasses.replace(start, **values)
+
+
+def _report(recording: Recording, person: int | None, arguments: argparse.Namespace) -> MovementReport:
+    found = measure(recording, arguments.movement, person)
+    start = thresholds(movement_named(found.movement), arguments.preset)
+    return judge(found, with_thresholds(start, arguments.threshold))
+
+
 def _analyze(arguments: argparse.Namespace) -> dict[str, Any]:
     run = open_run(arguments.clip_or_run, RunStore(arguments.out or settings.outputs_dir()))
-    report = analyze(run.recording(), arguments.movement, arguments.person, arguments.preset)
-    run.add_result(f"movement-{report.movement}-person{report.person}", report.to_json())
-    return {"run": run.id, **report.to_json(curves=arguments.curves)}
+    recording = run.recording()
+    everybody = arguments.person == "all"
+    people = [person.person for person in recording.people] if everybody else [arguments.person]
+    documents = []
+    for person in people:
+        report = _report(recording, person, arguments)
+        run.add_result(f"movement-{report.movement}-person{report.person}", report.to_json())
+        documents.append(report.to_json(curves=arguments.curves))
+    return {"run": run.id, "people": documents} if everybody else {"run": run.id, **documents[0]}
 
 
 def _show(result: dict[str, Any]) -> None:
+    if "people" in result:
+        for document in result["people"]:
+            _show({"run": result["run"], **document})
+        if not result["people"]:
+            print(f"{result['run']}: nobody was found in this clip.")
+        return
     print(f"{result['run']}, person {result['person']}: {result['movement_label']}, seen from: {result['view']}")
     for sentence in result["summary"]:
         print(f"  {sentence}")

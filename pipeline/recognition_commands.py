@@ -68,4 +68,6 @@ def _show_export(result: dict[str, Any]) -> None:
     for kind in ("onnx", "int8"):
         one = result[kind]
         print(f"{one['file']}: {one['bytes'] / 1e6:.2f} MB, accuracy {one['accuracy']:.4f} ({one['loss']:+.4f} lost)")
-    print(f"Accuracy of the network itself {result['accuracy']:.4f}, on {result['windows']} windows of {result['data']}.")
+    print(
+        f"Accuracy of the network itself {result['accuracy']:.4f}, on {result['windows']} windows of {result['data']}."
+    )

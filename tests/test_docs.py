@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,12 +20,12 @@ import pytest
 import pipeline
 from pipeline.cli import build_parser
 from pipeline.inference import InferenceOptions, infer
-from pipeline.media import VideoWriter
+from pipeline.media import Frame, VideoWriter
 from pipeline.movements import MOVEMENTS, analyze
 from pipeline.movements import analyze as _analyze_function
 from pipeline.runs import RunStore
 from pipeline.settings import PROJECT_DIR
-from pipeline.synthetic.actor import ActorSpec, clip_truth
+from pipeline.synthetic.actor import ActorSpec, clip_frames, clip_truth
 
 DOCS = PROJECT_DIR / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -94,7 +95,7 @@ def test_the_picture_is_drawn_from_the_imports(tmp_path: Path) -> None:
     assert (len(arrows), mutual) == (3, [])
 
 
-@pytest.mark.parametrize("name", ["a new movement", "a new estimator"])
+@pytest.mark.parametrize("name", ["a new movement", "a new estimator", "a new quality gate", "a new scorer"])
 def test_examples_are_short(name: str) -> None:
     assert len(examples()[name].splitlines()) < MOST_LINES
 
@@ -128,6 +129,58 @@ def test_the_new_estimator_makes_runs(tmp_path: Path) -> None:
     middle = (person["left_foot"][seen] + person["right_foot"][seen])[:, 0] / 2
     np.testing.assert_allclose(middle, 20 + 6 * np.flatnonzero(seen), atol=8)
     assert np.isnan(person["left_knee"]).all()
+
+
+def test_the_new_gate_refuses_blur_and_says_so() -> None:
+    from pipeline.scoring.ugly_2d import judge
+
+    gate = run_example("a new quality gate")["sharp_and_bright"]
+    spec = ActorSpec.one("squat", repetitions=1, view="right", size=(320, 240), seed=6)
+    person = clip_truth(spec).recording.people[0]
+    frames = [Frame(number, time_s, image) for number, (image, time_s) in enumerate(clip_frames(spec))][:45]
+    person = person.select(slice(0, 45))
+    blurred = [replace(frame, image=cv2.GaussianBlur(frame.image, (0, 0), 9)) for frame in frames]
+    sharp, soft = judge(person, frames, gate=gate), judge(person, blurred, gate=gate)
+    assert sharp.measurements["goodness"] > 2 * soft.measurements["goodness"]
+    assert not soft.ok and soft.reasons
+    assert judge(person, None, gate=gate).measurements["confidence"] == 0.5
+
+
+def test_the_new_scorer_scores_and_says_what_cost_points() -> None:
+    import torch
+
+    from pipeline.scoring.canonical import FRAMES, Canonical
+    from pipeline.scoring.exercises import EXERCISES
+    from pipeline.scoring.intervals import Intervals
+    from pipeline.scoring.models import ScorerModel
+    from pipeline.scoring.scorer import score_repetition
+    from pipeline.skeletons import KINECT_13
+
+    exercise = next(iter(EXERCISES.values()))
+    shape = (len(EXERCISES), FRAMES, len(KINECT_13), 3)
+    reference = np.random.default_rng(1).normal(0, 0.3, shape)
+    counted = np.zeros((len(EXERCISES), len(KINECT_13)))
+    counted[exercise.position, list(exercise.counted)] = 1.0
+    network = run_example("a new scorer")["DistanceScorer"](
+        torch.tensor(reference, dtype=torch.float32),
+        torch.tensor(counted, dtype=torch.float32),
+        torch.full(counted.shape, 0.1),
+    ).eval()
+    model = ScorerModel("distance", network, Intervals((0.3, 0.3, 0.3), 0.9, 0.9), "an example")
+    time_s = np.arange(FRAMES) / 20
+
+    def score(offset_m: float, joint: int) -> Any:
+        xyz = reference[exercise.position].copy()
+        xyz[:, joint, 0] += offset_m
+        return score_repetition(model, Canonical(xyz, time_s, False), exercise)
+
+    joint = exercise.counted[0]
+    near, middle, far = (score(offset, joint) for offset in (0.0, 1.0, 4.0))
+    assert 0 <= near.score < middle.score < far.score <= 4
+    assert far.reasons and KINECT_13.joints[joint] in far.reasons[0].joint
+    free = [j for j in range(len(KINECT_13)) if j not in exercise.counted]
+    if free:
+        assert score(4.0, free[0]).score == pytest.approx(near.score)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -56,9 +56,9 @@ class Job:
         except (ValueError, OSError) as error:  # the pipeline's own sentences
             self.error = str(error)
         except Exception as error:  # noqa: BLE001 -- a thread has nobody else to tell
-            _log.exception("the inference of %r failed", self.name)
+            _log.exception("the work on %r failed", self.name)
             self.error = (
-                f"The inference stopped because of an unexpected error ({type(error).__name__}: {error}). "
+                f"The work stopped because of an unexpected error ({type(error).__name__}: {error}). "
                 "Nothing half-done was kept; the terminal shows where it happened."
             )
 

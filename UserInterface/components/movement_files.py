@@ -79,38 +79,22 @@ def _button(label: str, data: Callable[[], bytes], name: str, mime: str, icon: s
 
 
 def show_command(run: Run, report: MovementReport, chosen: str) -> None:
-    """The same without this page: one command line, or a few lines of Python for thresholds of one's own."""
-    if report.preset in movement_named(report.movement).presets:
-        st.markdown("##### The same on the command line")
-        st.code(command(run.id, report, chosen), language="bash", wrap_lines=True)
-    else:
-        st.markdown("##### The same in Python")
-        st.code(python_lines(run, report), language="python", wrap_lines=True)
+    """The same without this page: one command line."""
+    st.markdown("##### The same on the command line")
+    st.code(command(run.id, report, chosen), language="bash", wrap_lines=True)
 
 
 def command(run_id: str, report: MovementReport, chosen: str) -> str:
-    """The command line that does the same."""
-    parts = ["python -m pipeline analyze", run_id, f"--movement {chosen if chosen == AUTO else report.movement}"]
+    """The command line that does the same, thresholds of one's own included."""
+    presets = movement_named(report.movement).presets
+    own = report.preset not in presets
+    parts = ["python -m pipeline analyze", run_id]
+    parts.append(f"--movement {report.movement if own or chosen != AUTO else AUTO}")
     parts.append(f"--person {report.person}")
-    if report.preset != "standard":
+    if own:
+        standard = asdict(presets["standard"])
+        changed = {name: value for name, value in report.parameters.items() if value != standard[name]}
+        parts += [f"--threshold {name}={value:g}" for name, value in changed.items()]
+    elif report.preset != "standard":
         parts.append(f"--preset {report.preset}")
     return " ".join(parts)
-
-
-def python_lines(run: Run, report: MovementReport) -> str:
-    """The Python that does the same with thresholds that are no preset's."""
-    kind = type(movement_named(report.movement).presets["standard"])
-    standard = asdict(movement_named(report.movement).presets["standard"])
-    own = ", ".join(f"{name}={value!r}" for name, value in report.parameters.items() if value != standard[name])
-    return "\n".join(
-        (
-            "from pathlib import Path",
-            "",
-            "from pipeline.movements.analyze import analyze",
-            f"from {kind.__module__} import {kind.__name__}",
-            "from pipeline.runs import RunStore",
-            "",
-            f"recording = RunStore(Path({run.folder.parent.name!r})).get({run.id!r}).recording()",
-            f"report = analyze(recording, {report.movement!r}, {report.person}, {kind.__name__}({own}))",
-        )
-    )

@@ -10,7 +10,7 @@ import streamlit as st
 
 from pipeline.inference import Progress
 from pipeline.movements.base import MovementReport
-from pipeline.movements.figures import curve_label
+from pipeline.movements.figures import curve_caution, curve_label
 from pipeline.movements.video import find_video, make_video
 from pipeline.poses import Recording
 from pipeline.runs import Run
@@ -114,3 +114,5 @@ def show_curves(view: View) -> None:
         "0° is straight. Shaded: repetitions, green when good, orange with faults; ▲ is a fault. "
         "Click the curve to move the video; the line follows it."
     )
+    if caution := curve_caution(view.report):
+        st.caption(f":material/warning: {caution}")

@@ -11,15 +11,13 @@ import streamlit as st
 from pipeline.estimation import registry
 from pipeline.estimation.base import Estimator
 from pipeline.inference import InferenceOptions
+from pipeline.live.models import LIVE_MODEL, LIVE_OPTIONS, remote_estimator
 from pipeline.live.panels import PanelSettings
 from pipeline.movements import AUTO, MOVEMENTS
 from UserInterface.components.options_form import WORKING_POINTS
 from UserInterface.components.webcam_stream import LiveSession
 
 SIZES = {"640 x 480": (640, 480), "1280 x 720": (1280, 720), "320 x 240": (320, 240)}
-KEPT_FPS = 25.0  # looking for newcomers is put off where it would cost more
-LIVE_MODEL = "blazepose"
-THREADS = 1  # BlazePose needs 18 ms of one core a frame; the other core decodes, draws and encodes
 
 
 @dataclass(frozen=True)
@@ -32,18 +30,9 @@ class LiveChoice:
     mirror: bool
 
 
-DEFAULT = InferenceOptions(model=LIVE_MODEL, detector=LIVE_MODEL, working_point="balanced", max_people=1)
-
-
-def make_estimator(options: InferenceOptions) -> Estimator:
-    """The model for one live session. Raises EstimatorError in words."""
-    parameters = replace(options.follow_parameters("video"), target_fps=KEPT_FPS)
-    return registry.create_estimator(options.model or None, options.detector or None, parameters, threads=THREADS)
-
-
 def maker(options: InferenceOptions) -> Callable[[], Estimator]:
-    """``make_estimator`` to be called later, in the worker's thread."""
-    return partial(make_estimator, options)
+    """Makes the model of one session, in the worker's thread."""
+    return partial(remote_estimator, options)
 
 
 def choose(session: LiveSession) -> LiveChoice:
@@ -76,8 +65,8 @@ def choose(session: LiveSession) -> LiveChoice:
             size = st.selectbox("Resolution", list(SIZES), key="webcam-size", disabled=busy)
             st.caption("Choose the camera below its picture. The model and the resolution wait while you record.")
     options = replace(
-        DEFAULT, model=model, detector=LIVE_MODEL if model == LIVE_MODEL else "", working_point=point or "balanced",
-        max_people=int(people),
+        LIVE_OPTIONS, model=model, detector=LIVE_MODEL if model == LIVE_MODEL else "",
+        working_point=point or "balanced", max_people=int(people),
     )  # fmt: skip
     choice = LiveChoice(options, PanelSettings(movement or AUTO), SIZES[size or "640 x 480"], bool(mirror))
     _apply(session, choice)
@@ -88,7 +77,7 @@ def _apply(session: LiveSession, choice: LiveChoice) -> None:
     session.mirror = choice.mirror
     if choice.settings != session.settings:
         session.change_settings(choice.settings)
-    if choice.options != st.session_state.get("webcam-options", DEFAULT):
+    if choice.options != st.session_state.get("webcam-options", LIVE_OPTIONS):
         session.change_model(maker(choice.options))
         st.session_state["webcam-options"] = choice.options
 

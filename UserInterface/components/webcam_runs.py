@@ -9,10 +9,10 @@ import streamlit as st
 from pipeline.live.recordings import StoredRecording, leftovers
 from pipeline.runs import Run, RunError
 from UserInterface.components import session
-from UserInterface.components.webcam_stream import LiveSession
+from UserInterface.components.webcam_stream import RUN, LiveSession
+from UserInterface.components.webcam_trim import UNTRIMMED, trim_panel
 from UserInterface.components.words import plain, summary
 
-RUN = "webcam-run"
 PAGES = Path(__file__).resolve().parents[1] / "pages"
 OPENS = (
     ("Movement Analyzer", "04_Movement_Analyzer.py", ":material/exercise:"),
@@ -31,6 +31,8 @@ def collect(live: LiveSession) -> None:
     live.job = None
     if job.run is not None:
         st.session_state[RUN] = job.run.id
+        if "whole" in (whole := st.session_state.get(UNTRIMMED, {})) and "trimmed" not in whole:
+            whole["trimmed"] = job.run.id
     live.notice = job.error
 
 
@@ -73,6 +75,7 @@ def show_recorded(live: LiveSession) -> None:
         st.button("Delete", icon=":material/delete:", key="webcam-delete", on_click=_ask, args=(run.id,))
     if run.overlay is not None:
         st.video(str(run.overlay), width=640)
+    trim_panel(live, run)
     if st.session_state.get("webcam-ask") == run.id:
         _confirm(run)
 

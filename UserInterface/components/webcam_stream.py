@@ -18,13 +18,15 @@ from streamlit_webrtc.relay import get_global_relay
 from pipeline.estimation.base import Estimator, Image
 from pipeline.inference import Progress
 from pipeline.live.clock import StreamClock
-from pipeline.live.panels import PanelSettings, make_panels
+from pipeline.live.panels import PanelSettings
 from pipeline.live.recordings import StoredRecording
+from pipeline.live.remote import RemotePanels
 from pipeline.live.worker import IDLE_S, LiveState, LiveWorker
 from pipeline.runs import Run, RunStore
 from UserInterface.components.job import Job
 
 STATE = "webcam"
+RUN = "webcam-run"  # the id of the run that this session looks at
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +84,7 @@ class LiveSession:
             self._camera += 1
             if self._worker is None:
                 self._clock = StreamClock()
-                self._worker = LiveWorker(self._make, make_panels(self.settings))
+                self._worker = LiveWorker(self._make, RemotePanels(self.settings))
                 threading.Thread(target=self._watch, args=(self._worker,), name="live watch", daemon=True).start()
             return self._camera
 
@@ -123,7 +125,7 @@ class LiveSession:
         """Other analyses; they begin anew."""
         self.settings = settings
         if self._worker is not None:
-            self._worker.change_panels(make_panels(settings))
+            self._worker.change_panels(RemotePanels(settings))
 
     def start_recording(self, countdown_s: float = 0.0) -> None:
         """Record after a countdown. Raises ValueError in words."""

@@ -8,12 +8,15 @@ if "home" not in st.session_state:  # a browser that comes straight here after a
     st.navigation([st.Page("Home.py"), st.Page(__file__)], position="hidden")
     st.rerun()
 
+from pipeline.live.models import LIVE_OPTIONS
 from pipeline.live.panels import PanelSettings
 from UserInterface.components import session
 from UserInterface.components.webcam_camera import camera
-from UserInterface.components.webcam_form import DEFAULT, choose, maker
+from UserInterface.components.webcam_fallback import fallback
+from UserInterface.components.webcam_form import choose, maker
 from UserInterface.components.webcam_live import live_panel, recording_bar
 from UserInterface.components.webcam_runs import collect, show_leftovers, show_recorded
+from UserInterface.components.webcam_selftest import self_test
 from UserInterface.components.webcam_stream import live_session
 
 
@@ -24,8 +27,10 @@ def main() -> None:
         "Your browser's camera; the pictures go to this Kinoscope only, and nothing is kept unless you record it."
     )
     try:
-        live = live_session(maker(DEFAULT), session.store(), PanelSettings())
+        live = live_session(maker(LIVE_OPTIONS), session.store(), PanelSettings())
         collect(live)
+        if notice := st.session_state.pop("webcam-error", ""):
+            st.error(notice, icon=":material/error:")
         show_leftovers(live)
         choice = choose(live)
         left, right = st.columns([3, 2], gap="medium")
@@ -35,6 +40,8 @@ def main() -> None:
         with right:
             live_panel(live)
         show_recorded(live)
+        self_test(live)
+        fallback(live)
     except ValueError as error:
         st.error(str(error), icon=":material/error:")
 

@@ -23,8 +23,9 @@ COLUMNS = 4
 def main() -> None:
     """The list, or one run."""
     st.title("Outputs", anchor=False)
-    if notice := st.session_state.pop("outputs_notice", ""):
-        st.success(notice, icon=":material/check_circle:")
+    with st.container():  # keeps its place, so that nothing below closes when the notice goes
+        if notice := st.session_state.pop("outputs_notice", ""):
+            st.success(notice, icon=":material/check_circle:")
     if run_id := st.query_params.get("run"):
         st.button("All runs", icon=":material/arrow_back:", on_click=st.query_params.clear, key="back")
         try:

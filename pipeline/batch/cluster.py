@@ -12,14 +12,14 @@ import os
 import socket
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pipeline.batch.batch import Batch, Runner, Status
-from pipeline.batch.items import FAILED, RUNNING, BatchError, Item, Plan, Record
+from pipeline.batch.items import FAILED, RUNNING, WAITING, BatchError, Item, Plan, Record
 from pipeline.batch.places import Place
 from pipeline.batch.worker import CreateEstimator
 from pipeline.estimation.base import Estimator
@@ -55,33 +55,44 @@ class ClusterOptions:
 
 @dataclass
 class _Worker:
-    """One worker and what it has in hand."""
+    """One worker: coming (``call`` is its start), idle (no call), or with a clip in hand."""
 
     actor: Any
+    call: Any
     status: Status | None = None
-    answer: Any = None
 
 
 @dataclass
 class _Pool:
+    """The workers; as many as there is work and room for."""
+
     options: ClusterOptions
     out: str
     workers: list[_Worker] = field(default_factory=list)
     counted_s: float = -_COUNT_EVERY_S
     room: int = 0
+    stillborn: int = 0
 
-    def grow(self, wanted: int) -> None:
-        """As many workers as there is work and room for. Raises BatchError when not even one fits."""
+    def fit(self, wanted: int) -> None:
+        """Have as many workers as are wanted and fit. Raises BatchError when not even one fits."""
         if time.monotonic() - self.counted_s >= _COUNT_EVERY_S:
             self.counted_s, self.room = time.monotonic(), room_for(self.options)
-            if not self.room and not self.workers:
-                raise BatchError(
-                    f"No node of the Ray cluster has {self.options.worker_cpus:g} cores and "
-                    f"{self.options.worker_memory_gib:g} GiB for a worker; ask for less, or add a node."
-                )
-        most = min(self.room, self.options.workers or self.room)
-        while len(self.workers) < min(most, wanted):
-            self.workers.append(_Worker(_new_actor(self.options, self.out)))
+        if not self.room and not self.workers:
+            raise BatchError(
+                f"No node of the Ray cluster has {self.options.worker_cpus:g} cores and "
+                f"{self.options.worker_memory_gib:g} GiB for a worker; ask for less, or add a node, and resume."
+            )
+        most = min(self.room, self.options.workers or self.room, wanted)
+        for worker in [w for w in self.workers if w.call is not None and w.status is None]:
+            if len(self.workers) > most:  # its node was lost before it came
+                self.drop(worker)
+        while len(self.workers) < most:
+            actor = _new_actor(self.options, self.out)
+            self.workers.append(_Worker(actor, actor.ready.remote()))
+
+    def give(self, worker: _Worker, status: Status, plan: Plan) -> None:
+        """Hand a clip to an idle worker."""
+        worker.call, worker.status = worker.actor.process.remote(status.item, plan, status.record), status
 
     def drop(self, worker: _Worker) -> None:
         """End a worker."""
@@ -91,6 +102,17 @@ class _Pool:
         self.counted_s = -_COUNT_EVERY_S
         with contextlib.suppress(Exception):  # it may be dead already
             ray.kill(worker.actor)
+
+    def came(self, worker: _Worker, error: Exception | None) -> None:
+        """A worker is there, or could not start. Raises BatchError when that happens again and again."""
+        worker.call = None
+        if error is None:
+            self.stillborn = 0
+            return
+        self.drop(worker)
+        self.stillborn += 1
+        if self.stillborn > self.options.retries:
+            raise BatchError(f"The workers cannot start ({_short(error)}); mend that and resume.")
 
 
 def ray_runner(address: str, options: ClusterOptions | None = None) -> Runner:
@@ -174,49 +196,61 @@ def _run(
 ) -> Iterator[Record]:
     import ray
 
-    waiting = deque(pending)
-    lost: dict[str, int] = {}
+    waiting, lost = deque(pending), Counter[str]()
     pool = _Pool(options, batch.out)
     try:
-        while (waiting or any(worker.answer for worker in pool.workers)) and not cancelled():
-            pool.grow(len(waiting) + sum(worker.answer is not None for worker in pool.workers))
-            for worker in pool.workers:
-                if worker.answer is None and waiting:
-                    worker.status = waiting.popleft()
-                    worker.answer = worker.actor.process.remote(worker.status.item, batch.plan, worker.status.record)
-                    worker.status.state = RUNNING
-                    report(worker.status)
-            busy = {worker.answer: worker for worker in pool.workers if worker.answer is not None}
-            ready, _ = ray.wait(list(busy), timeout=_ASK_EVERY_S) if busy else ([], [])
-            for answer in ready:
-                worker = busy[answer]
-                status = worker.status
-                assert status is not None
-                worker.status = worker.answer = None
-                try:
-                    record, memory_bytes = ray.get(answer)
-                except ray.exceptions.RayError as error:
+        while (waiting or any(worker.status for worker in pool.workers)) and not cancelled():
+            pool.fit(len(waiting) + sum(worker.status is not None for worker in pool.workers))
+            for worker in pool.workers:  # only who is there gets a clip: who is coming may never find a place
+                if worker.call is None and waiting:
+                    status = waiting.popleft()
+                    pool.give(worker, status, batch.plan)
+                    status.state = RUNNING
+                    report(status)
+            calls = {worker.call: worker for worker in pool.workers if worker.call is not None}
+            for call in ray.wait(list(calls), timeout=_ASK_EVERY_S)[0] if calls else ():
+                worker = calls[call]
+                answer, error = _answer(call)
+                done, worker.status = worker.status, None
+                if done is None:
+                    pool.came(worker, error)
+                elif error is None:
+                    record, memory_bytes = answer
+                    worker.call = None
+                    if memory_bytes > options.worker_memory_gib * _GIB:
+                        pool.drop(worker)
+                    yield record
+                else:
                     _log.warning("a worker was lost (%s)", type(error).__name__)
                     pool.drop(worker)
-                    lost[status.item.key] = lost.get(status.item.key, 0) + 1
-                    if lost[status.item.key] > options.retries:
-                        yield _given_up(status.item, lost[status.item.key], error)
+                    lost[done.item.key] += 1
+                    if lost[done.item.key] > options.retries:
+                        yield _given_up(done.item, lost[done.item.key], error)
                     else:
-                        waiting.appendleft(status)
-                    continue
-                if memory_bytes > options.worker_memory_gib * _GIB:
-                    pool.drop(worker)
-                yield record
+                        done.state = WAITING
+                        waiting.appendleft(done)
     finally:
         for worker in list(pool.workers):
             pool.drop(worker)
 
 
+def _answer(call: Any) -> tuple[Any, Exception | None]:
+    import ray
+
+    try:
+        return ray.get(call), None
+    except ray.exceptions.RayError as error:
+        return None, error
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
 def _given_up(item: Item, times: int, error: Exception) -> Record:
-    reason = " ".join(str(error).split())[:200]
     return Record(
         item.key, item.url, item.name, FAILED,
-        error=f"Its worker was lost {times} times (the last time: {reason}); give the workers more memory and resume.",
+        error=f"Its worker was lost {times} times (at last: {_short(error)}); give workers more memory and resume.",
     )  # fmt: skip
 
 
@@ -241,6 +275,10 @@ def _new_actor(options: ClusterOptions, out: str) -> Any:
             from pipeline.inference import create_estimator
 
             self._worker = Worker(out, with_cores(create_estimator, cores))
+
+        def ready(self) -> bool:
+            """The worker is there."""
+            return True
 
         def process(self, item: Item, plan: Plan, known: Record | None) -> tuple[Record, int]:
             """The clip's record, and the memory that this worker holds now."""

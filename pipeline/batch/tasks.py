@@ -50,6 +50,7 @@ class Task:
         answer: from a clip's poses to the answer; None for ``infer``, whose answer is the run itself.
         rows: the list of the answer that is its table, one entry a row; empty for an answer of one row.
         module: where the answer comes from when that is another room, which may not be there.
+        keep: how a run answers when it takes or leaves more than poses (pictures, further files); it stores by itself.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Task:
     answer: Callable[[Recording], Answer] | None
     rows: str = ""
     module: str = ""
+    keep: Callable[[Run], Answer] | None = None
 
     @property
     def available(self) -> bool:
@@ -73,6 +75,8 @@ class Task:
         """The answer for a run, stored in it; None for ``infer``, which the run itself answers."""
         if self.answer is None:
             return None
+        if self.keep is not None:
+            return self.keep(run)
         found = self.answer(run.recording())
         run.add_result(found.analysis, found.values)
         return Answer(slug(found.analysis), found.values)
@@ -157,6 +161,25 @@ def _falls(recording: Recording) -> Answer:
     return Answer("falls", detect_falls(recording).to_json(curves=True))
 
 
+def _recognize(recording: Recording) -> Answer:
+    from pipeline.recognition.segments import recognize
+
+    return Answer("recognition", recognize(recording).to_json())
+
+
+def _score(recording: Recording) -> Answer:
+    from pipeline.scoring.assess import assess
+
+    return Answer("scoring", assess(recording).to_json())
+
+
+def _score_run(run: Run) -> Answer:
+    from pipeline.scoring.kept import result_name, score_run
+
+    found = score_run(run)
+    return Answer(slug(result_name(found)), found.to_json())
+
+
 _NO_CELL = object()
 
 
@@ -201,6 +224,8 @@ TASKS: Mapping[str, Task] = MappingProxyType(
                 for name, movement in MOVEMENTS.items()
             ),
             Task("falls", "falls: onset, impact, lying, getting up", _falls, "events", "pipeline.falls.detect"),
+            Task("recognize", "exercises and when", _recognize, "segments", "pipeline.recognition.segments"),
+            Task("score", "score of an exercise", _score, "repetitions", "pipeline.scoring.kept", _score_run),
         )
     }
 )

@@ -144,16 +144,22 @@ def drop_times(course: Course, moment_s: float, within_s: float = 1.0) -> tuple[
     return float(course.time_s[start]), float(course.time_s[end])
 
 
-def find_events(one: Body, probability: Array, threshold: float, person: int = 0) -> tuple[FallEvent, ...]:
+def find_events(
+    one: Body, probability: Array, threshold: float, person: int = 0, course: Course | None = None
+) -> tuple[FallEvent, ...]:
     """The falls in a smoothed probability (G,) of a body: one event for each, in time order.
 
     Args:
         probability: of ``smoothed``, one value a moment of the body.
         threshold: 0..1, an event reaches it.
+        course: of the body, when it is known already.
     """
-    course = Course.of(one)
+    runs = _runs(probability >= threshold)
+    if not runs:
+        return ()
+    course = course or Course.of(one)
     found: list[FallEvent] = []
-    for start, end in _runs(probability >= threshold):
+    for start, end in runs:
         peak = start + int(np.argmax(probability[start:end]))
         event = _event(course, float(one.time_s[peak]), float(probability[peak]), person)
         before = found[-1] if found else None

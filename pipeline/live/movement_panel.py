@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 
@@ -15,9 +16,10 @@ from pipeline.poses import PoseSequence
 from pipeline.repetitions import LiveRepetitions, Repetition
 from pipeline.signal import clean
 
-COUNT_EVERY_S = 1.0  # each look at half a minute costs 0.1 s of one core
+COUNT_EVERY_S = 0.75  # each look at half a minute costs 0.1 s of one core
 MEMORY_S = 30.0  # what a look sees: several repetitions even of a slow set
-SETTLED_S = 0.3  # a repetition is judged when it ended this long ago: its end may still move
+SURE_FROM = 3  # with fewer, the counter may still change its mind
+SAME_S = 0.15  # two turning points this close are one
 JUDGED_TOGETHER = 3  # a movement is recognised by its last few repetitions
 REMARKS_SHOWN = 6
 PHASE_EVERY_S, PHASE_WINDOW_S, PHASE_STEP_S = 0.2, 1.2, 0.3
@@ -31,6 +33,7 @@ class MovementPanel(LivePanel):
     title = "Movement"
 
     def __init__(self, settings: PanelSettings) -> None:
+        super().__init__(settings)
         self.movement = settings.movement
         if self.movement != AUTO:
             movement_named(self.movement)
@@ -41,7 +44,8 @@ class MovementPanel(LivePanel):
         self._memory.clear()
         self._counter: LiveRepetitions | None = None
         self._judged: deque[Repetition] = deque(maxlen=50)
-        self._remarks: deque[str] = deque(maxlen=REMARKS_SHOWN)
+        self._waiting: list[tuple[Repetition, float]] = []  # found, and since when
+        self._remarks: deque[tuple[Repetition, str]] = deque(maxlen=REMARKS_SHOWN)
         self._spoken: tuple[str, ...] = ()
         self._recognised = UNKNOWN
         self._efforts: deque[tuple[float, float]] = deque()
@@ -71,18 +75,33 @@ class MovementPanel(LivePanel):
             )
         self._memory.add(pose)
         counter.update(pose.xy_px, pose.score, pose.time_s)
-        new = [r for r in self.repetitions if r.end_s <= pose.time_s - SETTLED_S and not self._known(r)]
-        if new:
-            self._judge(new)
+        self._retract()
+        self._judge(self._settled(pose.time_s))
         if pose.time_s >= self._phase_due_s:
             self._phase_due_s = pose.time_s + PHASE_EVERY_S
             self._phase = self._phase_now(pose.time_s) if pose.seen else "out of view"
         self._tell()
 
-    def _known(self, repetition: Repetition) -> bool:
-        return any(old.start_s < repetition.turn_s < old.end_s for old in self._judged)
+    def _settled(self, now_s: float) -> list[Repetition]:
+        """Complete repetitions that two looks have found alike and nobody has judged yet."""
+        waiting = [r for r in self.repetitions if not any(_overlap(r, old) for old in self._judged)]
+        since = {
+            r: next((s for old, s in self._waiting if abs(old.turn_s - r.turn_s) <= SAME_S), now_s) for r in waiting
+        }
+        self._waiting = list(since.items())
+        looks = 1 if len(self.repetitions) >= SURE_FROM else 2
+        return [r for r, since_s in self._waiting if now_s - since_s >= looks * COUNT_EVERY_S]
+
+    def _retract(self) -> None:
+        """What the counter takes back has been no repetition, and its remark no remark."""
+        gone = {old for old in self._judged if not any(_overlap(old, r, 0.5, max) for r in self.repetitions)}
+        if gone:
+            self._judged = deque((old for old in self._judged if old not in gone), maxlen=self._judged.maxlen)
+            self._remarks = deque(((old, line) for old, line in self._remarks if old not in gone), maxlen=REMARKS_SHOWN)
 
     def _judge(self, new: list[Repetition]) -> None:
+        if not new:
+            return
         self._judged += new
         last = [r for r in self.repetitions if r.start_s <= new[-1].start_s][-JUDGED_TOGETHER:]
         sequence = self._memory.sequence(min(r.start_s for r in [*last, *new]) - 1.0)
@@ -97,19 +116,21 @@ class MovementPanel(LivePanel):
             return
         inside = [r for r in new if r.start_s >= cleaned.time_s[0]]
         report = judge(measure_repetitions(cleaned, self.name, inside, cleaned=True))
-        for repetition in report.repetitions:
-            self._remark(repetition)
+        for repetition, judged in zip(inside, report.repetitions, strict=True):
+            self._remark(repetition, judged)
 
-    def _remark(self, repetition: RepetitionReport) -> None:
-        number = sum(r.turn_s <= repetition.turn_s + 0.15 for r in self.repetitions)
+    def _remark(self, counted: Repetition, repetition: RepetitionReport) -> None:
+        middle_s = (repetition.start_s + repetition.end_s) / 2
+        number = 1 + sum(r.end_s <= middle_s for r in self.repetitions)
         for remark in repetition.remarks:
             side = "" if remark.side == "both" else f", {remark.side} side"
             value = f"{remark.value:.0f}{remark.unit}" if remark.unit == "°" else f"{remark.value:.2g} {remark.unit}"
-            self._remarks.appendleft(f"Repetition {number}: {remark.label}{side} ({value}). {remark.advice}")
+            text = f"Repetition {number}: {remark.label}{side} ({value}). {remark.advice}"
+            self._remarks.appendleft((counted, text))
         if repetition.remarks:
             self._spoken = (*self._spoken, repetition.remarks[0].advice)
         elif repetition.verdict == "good":
-            self._remarks.appendleft(f"Repetition {number}: good.")
+            self._remarks.appendleft((counted, f"Repetition {number}: good."))
 
     def _phase_now(self, now_s: float) -> str:
         sequence = self._memory.sequence(now_s - PHASE_WINDOW_S)
@@ -151,6 +172,14 @@ class MovementPanel(LivePanel):
         self._counted = max(self._counted, count)
         label = "not recognised yet" if self.name == UNKNOWN else movement_named(self.name).label
         metrics = (("Repetitions", str(count)), ("Phase", self._phase or "–"), ("Movement", label))
-        reading = Reading(metrics, tuple(self._remarks), "", self._spoken[-200:])
+        reading = Reading(metrics, tuple(line for _, line in self._remarks), "", self._spoken[-200:])
         if reading != self._reading:
             self._reading = reading
+
+
+def _overlap(
+    one: Repetition, other: Repetition, share: float = 0.25, of: Callable[[float, float], float] = min
+) -> bool:
+    """Whether they have more than this share of the shorter (or longer) one in common."""
+    shared_s = min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
+    return shared_s > share * of(one.duration_s, other.duration_s)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,8 @@ from pipeline.kinematics import angles
 from pipeline.movements import AUTO
 from pipeline.poses import Array, PoseSequence
 from pipeline.skeletons import Skeleton
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,15 +57,22 @@ class PanelSettings:
     """What the user chose for the analyses.
 
     movement: a name in ``movements.MOVEMENTS``, or "auto".
+    analyses: titles of the panels that run; None for all.
+    sensitivity: of the fall alarm, a name of one of its operating points.
     """
 
     movement: str = AUTO
+    analyses: tuple[str, ...] | None = None
+    sensitivity: str = "balanced"
 
 
 class LivePanel(ABC):
     """A live analysis. ``update`` is called for every pose in order, and for the frames without one."""
 
     title: str
+
+    def __init__(self, settings: PanelSettings) -> None:
+        self.settings = settings
 
     @abstractmethod
     def update(self, pose: LivePose) -> None:
@@ -122,7 +131,8 @@ class AnglePanel(LivePanel):
     EVERY_S, WINDOW_S = 0.2, 0.4
     SHOWN = ("knee_flexion", "hip_flexion", "elbow_flexion", "shoulder_flexion")
 
-    def __init__(self, settings: PanelSettings) -> None:  # noqa: ARG002 -- the same for every movement
+    def __init__(self, settings: PanelSettings) -> None:
+        super().__init__(settings)
         self._memory = PoseMemory(self.WINDOW_S)
         self.reset()
 
@@ -154,13 +164,57 @@ class AnglePanel(LivePanel):
         self._reading = Reading(tuple(metrics))
 
 
+class PanelSet:
+    """Several panels; one that fails is left out until ``reset``, the others go on."""
+
+    def __init__(self, panels: tuple[LivePanel, ...] = ()) -> None:
+        self._panels = panels
+        self._broken: set[LivePanel] = set()
+        self.error = ""
+
+    @property
+    def readings(self) -> tuple[tuple[str, Reading], ...]:
+        """(title, reading) of every panel."""
+        return tuple((panel.title, panel.reading) for panel in self._panels)
+
+    def update(self, pose: LivePose) -> None:
+        """Take the next moment. What goes wrong stands in ``error``, a sentence."""
+        for panel in self._panels:
+            if panel in self._broken:
+                continue
+            try:
+                panel.update(pose)
+            except Exception as error:  # noqa: BLE001 -- shown to the user
+                _log.error("the analysis %r failed", panel.title, exc_info=error)
+                self._broken.add(panel)
+                self.error = f"The analysis {panel.title!r} stopped: {in_words(error)} Press Reset to try again."
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._broken.clear()
+        self.error = ""
+        for panel in self._panels:
+            panel.reset()
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+def in_words(error: Exception) -> str:
+    """The pipeline's own sentence, or the unexpected exception's name and text; ends with a full stop."""
+    text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    return text.rstrip(".") + "."
+
+
 def make_panels(settings: PanelSettings) -> tuple[LivePanel, ...]:
-    """One of each."""
-    return tuple(make(settings) for make in panel_makers())
+    """One of each that is wanted."""
+    wanted = settings.analyses
+    return tuple(make(settings) for make in panel_classes() if wanted is None or make.title in wanted)
 
 
-def panel_makers() -> tuple[Callable[[PanelSettings], LivePanel], ...]:
-    """Every live analysis there is, in the order in which the page shows them."""
+def panel_classes() -> tuple[type[LivePanel], ...]:
+    """Every live analysis there is, in the order in which the page shows them: the one place to plug one in."""
+    from pipeline.live.model_panels import ExercisePanel, FallPanel
     from pipeline.live.movement_panel import MovementPanel
 
-    return (MovementPanel, AnglePanel)
+    return (MovementPanel, FallPanel, ExercisePanel, AnglePanel)

@@ -19,9 +19,9 @@ from pipeline.estimation.base import Estimator, Image, PersonPose, Region
 from pipeline.inference import InferenceOptions, Progress, infer
 from pipeline.live.recorder import ABOUT, LOCK, POSES, PREFIX, VIDEO, RecordingError, RecordingInfo
 from pipeline.media import CLOCK_HZ
-from pipeline.poses import Array, ModelInfo, check_schema
+from pipeline.poses import Array, ModelInfo, PoseSequence, Recording, check_schema
 from pipeline.runs import Run, RunStore
-from pipeline.skeletons import SKELETONS, Skeleton
+from pipeline.skeletons import BLAZEPOSE_33, SKELETONS, Skeleton
 
 SAME_FRAME_S = 0.002  # poses and frames carry the same time up to rounding
 LONGEST_BRIDGE_S = 0.2  # between two poses; frames that the live analysis left out lie closer
@@ -172,6 +172,15 @@ class RecordedPoses(Estimator):
             raise RecordingError(f"The recording uses the unknown skeleton {info.skeleton!r}; delete it.")
         return cls(skeleton, info.model, np.array(times), poses)
 
+    @classmethod
+    def of(cls, recording: Recording, start_s: float) -> RecordedPoses:
+        """From a run's poses; ``start_s`` becomes 0."""
+        poses = [
+            tuple(_pose_at(person, frame) for person in recording.people if person.seen[frame])
+            for frame in range(len(recording))
+        ]
+        return cls(recording.skeleton or BLAZEPOSE_33, recording.model, recording.time_s - start_s, poses)
+
     @property
     def info(self) -> ModelInfo:
         """The model that made the poses."""
@@ -221,6 +230,15 @@ def _between(before: tuple[PersonPose, ...], after: tuple[PersonPose, ...], shar
 
 
 _NOWHERE = Region((0.0, 0.0), (0.0, 0.0))
+
+
+def _pose_at(person: PoseSequence, frame: int) -> PersonPose:
+    return PersonPose(
+        person.xy_px[frame], person.score[frame], 1.0, _NOWHERE,
+        None if person.xyz_m is None else person.xyz_m[frame],
+        None if person.raw_score is None else person.raw_score[frame],
+        person.person,
+    )  # fmt: skip
 
 
 def _pose(row: dict[str, Any]) -> PersonPose:

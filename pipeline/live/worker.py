@@ -15,7 +15,7 @@ import numpy as np
 
 from pipeline.drawing import DEFAULT_THRESHOLD, draw_people, draw_text
 from pipeline.estimation.base import Estimator, Image, PersonPose
-from pipeline.live.panels import LivePanel, LivePose, Reading
+from pipeline.live.panels import LivePose, PanelSet, Reading, in_words
 from pipeline.live.recorder import Recorder
 from pipeline.skeletons import Skeleton
 
@@ -93,7 +93,7 @@ class LiveWorker:
     def __init__(
         self,
         make_estimator: Callable[[], Estimator],
-        panels: tuple[LivePanel, ...] = (),
+        panels: PanelSet | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -102,7 +102,7 @@ class LiveWorker:
         self._waiting: tuple[Image, float, float] | None = None
         self._remake, self._forget = True, False
         self._closed = False
-        self._panels = panels
+        self._panels = panels or PanelSet()
         self._poses: deque[LivePose] = deque(maxlen=MOST_WAITING_POSES)
         self._panels_forget = False
         self._seen = _Seen()
@@ -198,11 +198,12 @@ class LiveWorker:
             self._make, self._remake, self.error = make_estimator, True, ""
             self._wake.notify_all()
 
-    def change_panels(self, panels: tuple[LivePanel, ...]) -> None:
+    def change_panels(self, panels: PanelSet) -> None:
         """Other analyses, which begin now."""
         with self._wake:
-            self._panels, self._panels_forget = panels, False
+            before, self._panels, self._panels_forget = self._panels, panels, False
             self._poses.clear()
+        before.close()
 
     def reset(self) -> None:
         """Counts and people start anew; an error is forgotten."""
@@ -256,6 +257,7 @@ class LiveWorker:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(5.0)
+        self._panels.close()
         self._seen, self.model_info = _Seen(), None
         return folder
 
@@ -284,7 +286,7 @@ class LiveWorker:
                 while self._waiting is None and not self._closed:
                     self._wake.wait()
                 if self._closed:
-                    return
+                    break
                 assert self._waiting is not None
                 (image, time_s, arrived_s), self._waiting = self._waiting, None
                 self._set_busy(0, True)
@@ -295,13 +297,17 @@ class LiveWorker:
                 continue
             try:
                 if remake:
+                    _close(estimator)
+                    self.model_info = estimator = None
                     self.model_info = estimator = make()
-                assert estimator is not None
+                if estimator is None:
+                    self.model_info = estimator = make()
                 if forget:
                     estimator.reset()
                 self._look(estimator, image, time_s, arrived_s)
             except Exception as error:  # noqa: BLE001 -- a thread has nobody else to tell
-                self._fail("The pose model", error)
+                self._fail(error)
+        _close(estimator)
 
     def _look(self, estimator: Estimator, image: Image, time_s: float, arrived_s: float) -> None:
         started_s = self._clock()
@@ -338,7 +344,6 @@ class LiveWorker:
         return LivePose(seen.skeleton, seen.image_size, seen.time_s, *nothing)
 
     def _run_panels(self) -> None:
-        broken: set[LivePanel] = set()
         while True:
             with self._wake:
                 self._set_busy(1, False)
@@ -349,32 +354,27 @@ class LiveWorker:
                 self._set_busy(1, True)
                 panels, forget, self._panels_forget = self._panels, self._panels_forget, False
                 pose = self._poses.popleft() if self._poses else None
-            if forget:
-                broken.clear()
-                for panel in panels:
-                    panel.reset()
-            for panel in panels:
-                if pose is None or panel in broken:
-                    continue
-                try:
-                    panel.update(pose)
-                except Exception as error:  # noqa: BLE001 -- a thread has nobody else to tell
-                    broken.add(panel)
-                    self._fail(f"The analysis {panel.title!r}", error, stops=False)
+            try:
+                if forget:
+                    panels.reset()
+                if pose is not None:
+                    panels.update(pose)
+                self._warning = panels.error
+            except Exception as error:  # noqa: BLE001 -- a thread has nobody else to tell
+                if panels is self._panels and not self._closed:
+                    _log.error("the live analyses failed", exc_info=error)
+                    self._warning = f"The analyses stopped: {in_words(error)} Start the camera again."
 
     def _readings(self) -> tuple[tuple[str, Reading], ...]:
-        return tuple((panel.title, panel.reading) for panel in self._panels)
+        return self._panels.readings
 
-    def _fail(self, what: str, error: Exception, *, stops: bool = True) -> None:
-        _log.error("%s failed", what, exc_info=error)
-        known = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        rest = "the picture goes on without poses" if stops else "the others go on"
+    def _fail(self, error: Exception) -> None:
+        _log.error("the pose model failed", exc_info=error)
         with self._wake:
-            sentence = f"{what} stopped: {known.rstrip('.')}. Press Reset to try again; {rest}."
-            if stops:
-                self.error = sentence
-            else:
-                self._warning = sentence
+            self.error = (
+                f"The pose model stopped: {in_words(error)} Press Reset to try again; "
+                "the picture goes on without poses."
+            )
 
 
 def draw_banner(image: Image, text: str) -> None:
@@ -392,6 +392,12 @@ def _live_pose(seen: _Seen, pose: PersonPose) -> LivePose:
     return LivePose(
         seen.skeleton, seen.image_size, seen.time_s, pose.xy_px, np.clip(pose.score, 0, 1), pose.xyz_m, pose.person
     )
+
+
+def _close(estimator: Estimator | None) -> None:
+    close = getattr(estimator, "close", None)
+    if close is not None:
+        close()
 
 
 def _smooth(average: float, value: float) -> float:

@@ -21,7 +21,7 @@ from pipeline.movements.base import (
 )
 from pipeline.movements.biceps_curl import BICEPS_CURL
 from pipeline.movements.counted import COUNTED
-from pipeline.movements.geometry import Phase, Unmeasurable, Window
+from pipeline.movements.geometry import Phase, Unmeasurable, Window, sustained
 from pipeline.movements.judge import judge_with
 from pipeline.movements.jumping_jack import JUMPING_JACK
 from pipeline.movements.lunge import LUNGE
@@ -117,8 +117,10 @@ def measure(source: Recording | PoseSequence, movement: str = AUTO, person: int 
     if not candidates:
         return _nothing(movement, people)
     best: tuple[tuple[int, float], PoseSequence, tuple[Repetition, ...], Guess] | None = None
+    moving: list[int] = []
     for cleaned, raw in candidates:
         repetitions = tuple(find_repetitions(raw).repetitions)
+        moving += [raw.person] if repetitions else []
         guess = recognize(cleaned, repetitions)
         size = _movement_size(movement, cleaned, repetitions, guess)
         if best is None or size > best[0]:
@@ -126,7 +128,12 @@ def measure(source: Recording | PoseSequence, movement: str = AUTO, person: int 
     assert best is not None
     _, cleaned, repetitions, guess = best
     name = guess.movement if movement == AUTO else movement
-    return _measured(movement_named(name), cleaned, repetitions, movement, guess)
+    found = _measured(movement_named(name), cleaned, repetitions, movement, guess)
+    others = [str(number) for number in moving if number != found.person]
+    if not others:
+        return found
+    who = f"Person {others[0]} repeats" if len(others) == 1 else f"Persons {', '.join(others)} repeat"
+    return replace(found, notes=(*found.notes, f"{who} a movement in this clip, too, which is not part of this report."))
 
 
 def measure_repetitions(
@@ -198,7 +205,7 @@ def of_movement(
     everything = replace(repetitions[0], start_s=float(time_s[0]), end_s=float(time_s[-1]))
     window = Window(sequence, camera_view(sequence), everything, space=_only_in_space(sequence))
     try:
-        effort = movement.effort(window)
+        effort = sustained(movement.effort(window), window.time_s)
     except Unmeasurable:
         return tuple(repetitions)
     known = np.isfinite(effort)
@@ -239,9 +246,9 @@ def _from_rest(repetitions: Sequence[Repetition], time_s: Array, effort: Array) 
 
     for first, last in _furthest_points(repetitions, usual_s, held):
         inside = np.flatnonzero(known & (time_s >= first - 0.2 * usual_s) & (time_s <= last + 0.2 * usual_s))
-        if not len(inside):
+        top = int(inside[np.argmax(effort[inside])]) if len(inside) else 0
+        if not len(inside) or effort[top] <= halfway:
             continue
-        top = int(inside[np.argmax(effort[inside])])
         back = rest + 0.1 * (effort[top] - rest)
         limit_s = 1.5 * usual_s + last - first
         start, start_seen = _reach(time_s, effort, top, -1, back, limit_s)
@@ -333,7 +340,7 @@ def _turned(movement: Movement, window: Window) -> Window:
     The repetitions were found on whatever curve showed them best; its extreme may lie beside the movement's own.
     """
     try:
-        effort = movement.effort(window)
+        effort = sustained(movement.effort(window), window.time_s)
     except Unmeasurable:
         return window
     known = np.isfinite(effort)
@@ -379,7 +386,7 @@ def _phases(movement: Movement, window: Window) -> tuple[Phase, ...]:
     """The way to the turning point, the time held there, and the way back."""
     repetition = window.repetition
     try:
-        effort = movement.effort(window)
+        effort = sustained(movement.effort(window), window.time_s)
     except Unmeasurable:
         return ()
     if not np.isfinite(effort).any() or len(effort) < 3:

@@ -36,6 +36,18 @@ _DASHES = ("-", "--", ":", "-.")
 _WIDTH_IN = 9.0
 
 
+def curve_caution(report: MovementReport) -> str:
+    """What the view does to the curves, which are angles in the picture; empty when they can be taken as they are."""
+    if report.view in ("front", "back"):
+        return (
+            "Filmed from the front or from behind, knees, hips and trunk bend towards the camera: these are angles in "
+            "the picture, too small there. Take their timing, not their size; the depth in the table allows for it."
+        )
+    if report.view == "oblique":
+        return "Filmed from an angle, these angles of the picture are foreshortened; the table allows for the view."
+    return ""
+
+
 def curve_label(name: str) -> str:
     """``left_knee_flexion_deg`` as people say it: "left knee flexion"."""
     return name.removesuffix("_deg").replace("_", " ")

@@ -27,6 +27,7 @@ PlaneName = Literal["sagittal", "frontal"]
 
 MARGIN_S = 0.25  # what somebody looks like at rest is seen just before and after the repetition
 MEASURED_IN_SPACE = UncertaintyParameters(depth_factor=1.0)  # several cameras or a depth camera: nothing is guessed
+SUSTAINED_S = 0.1  # no fault and no turning point is shorter; a bad frame is
 YAW_ERROR_DEG = 12.0  # of the camera view (ViewParameters.yaw_error_deg)
 SPREAD_DEG = 12.0  # limbs leave the sagittal plane by about this: feet turned out, knees apart
 NEAR_SIDE_DEG = 55.0  # turned further than this, the body hides the far side
@@ -37,6 +38,19 @@ SHORTEST = 0.6  # a segment that looks shorter than this share of its usual leng
 
 class Unmeasurable(ValueError):
     """A metric cannot be had from this view or these key points; the message says why, for people to read."""
+
+
+def sustained(values: Array, time_s: Array) -> Array:
+    """(T,) running median: what does not last for ``SUSTAINED_S`` (two frames at least) is gone; NaN stays NaN."""
+    if len(values) < 3:
+        return values
+    frames = max(2, round(SUSTAINED_S / max(float(np.median(np.diff(time_s))), 1e-6)))
+    padded = np.pad(values, frames - 1, constant_values=np.nan)
+    near = np.lib.stride_tricks.sliding_window_view(padded, 2 * frames - 1)
+    known = np.isfinite(values)
+    found = np.full(len(values), np.nan)
+    found[known] = np.nanmedian(near[known], axis=1)
+    return found
 
 
 @dataclass(frozen=True)
@@ -386,6 +400,8 @@ class Window:
     ) -> Estimate:
         """One number out of a curve: its median over ``frames``, or its highest or lowest tenth.
 
+        The highest and the lowest are those of the ``sustained`` curve, so that no single frame decides.
+
         Raises:
             Unmeasurable: the joints were not seen there.
         """
@@ -394,9 +410,10 @@ class Window:
         usable = np.flatnonzero(chosen & np.isfinite(values))
         if not len(usable):
             raise Unmeasurable("its key points were not seen")
-        ordered = usable[np.argsort(values[usable])]
+        level = values if pick == "median" else sustained(values, self.time_s)
+        ordered = usable[np.argsort(level[usable])]
         rank = {"median": 0.5, "highest": 0.95, "lowest": 0.05}[pick]
         place = ordered[round(rank * (len(ordered) - 1))]
         spread = np.broadcast_to(np.asarray(errors, dtype=np.float64), values.shape)
         error = float(np.nanmedian(spread[usable]))
-        return Estimate(float(values[place]), error, float(self.time_s[place]), clarity)
+        return Estimate(float(level[place]), error, float(self.time_s[place]), clarity)

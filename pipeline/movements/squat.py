@@ -239,13 +239,17 @@ def shoulder_ahead(window: Window) -> Measured:
 
 
 def heel_rise(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
-    """By how many degrees the sole turns up at the heel at the lowest point, against where the repetition begins."""
+    """By how many degrees the sole turns up at the heel at the lowest point, against where the repetition begins.
+
+    From an angle a foot that points another way than before looks turned up, too; there the heel itself must also be
+    higher in the picture than it was, and the smaller of the two angles counts.
+    """
     heel, toe = window.joint(f"{side}_heel"), window.toe(side)
     joints = (heel, toe)
     sagittal = window.plane("sagittal")
     if window.view == "side":
         window.whole("sagittal", (f"{side}_knee",), (window.ankle(side),), window.bottom)
-        window.whole("sagittal", (heel,), (toe,), window.bottom)
+    window.whole("sagittal", (heel,), (toe,), window.bottom)
     vector = window.track("sagittal", heel) - window.track("sagittal", toe)
     pitch = np.degrees(np.arctan2(vector[:, 1], np.maximum(-vector[:, 0], 1e-6)))
     length = np.maximum(np.nanmedian(np.linalg.norm(vector, axis=1)), 1e-6)
@@ -255,7 +259,12 @@ def heel_rise(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
     columns = [window.skeleton.index(name) for name in joints]
     noise = np.degrees(np.sqrt((sagittal.error[:, columns] ** 2).sum(axis=1)) / length) / 2
     noise = np.hypot(noise, FOOT_BIAS_DEG)
-    return window.at(pitch - np.nanmedian(standing), noise, joints, window.bottom), joints
+    rise = pitch - np.nanmedian(standing)
+    if window.view == "oblique":
+        height = window.heights(heel)
+        lift = (height - np.nanmedian(height[window.rest])) / length
+        rise = np.minimum(rise, np.degrees(np.arcsin(np.clip(lift, -1, 1))))
+    return window.at(rise, noise, joints, window.bottom), joints
 
 
 def knees_past_toes(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
@@ -321,7 +330,8 @@ RULES = (
          f"knee over foot: Ageberg et al. 2010, BMC Musculoskelet. Disord. 11:265; {_CLIPS}",
          "Push your knees out, in the direction of your toes.", "each"),
     Rule("knees_in", "knees fall inwards", "knee_valgus_deg", "knee_valgus_deg", True, 8.0,
-         "upper end of ordinary projection angles, 8 to 13°: Herrington and Munro 2010, Phys. Ther. Sport 11:56",
+         "ordinary in landing from a jump are 3 to 8° (men) and 7 to 13° (women): Herrington and Munro 2010, Phys. Ther. "
+         "Sport 11:56; for squats there is no such number, so the limit lies in the upper half of these",
          "Push your knees out, over your feet.", "each"),
     Rule("knees_in", "knees closer together than the feet", "knee_separation_ratio", "knee_separation", False, 0.15,
          "a ratio under 1 is valgus: Ortiz et al. 2016, Open Access J. Sports Med. 7:65; the margin for the error of "

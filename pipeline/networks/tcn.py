@@ -70,6 +70,8 @@ class TcnClassifier(nn.Module):
 
     def __init__(self, classes: int, inputs: int = 189, dense: int = 128, dropout: float = 0.2) -> None:
         super().__init__()
+        self.mean: Tensor
+        self.scale: Tensor
         self.register_buffer("mean", torch.zeros(inputs))
         self.register_buffer("scale", torch.ones(inputs))
         self.stack = TemporalConvolutions(inputs, dropout=dropout)

@@ -17,7 +17,7 @@ INPUT, OUTPUT = "windows", "logits"
 def export_onnx(recognizer: Recognizer, path: Path) -> Path:
     """Write the network (without mirroring and calibration) as ONNX, any number of windows at once.
 
-    The input ``windows`` is what ``recognizer.inputs`` gives; the output ``logits`` is to be divided by the temperature.
+    The input ``windows`` is what ``recognizer.inputs`` gives; the output ``logits`` wants dividing by the temperature.
     """
     import torch
 

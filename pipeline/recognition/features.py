@@ -106,11 +106,11 @@ def features(box_points: NDArray[np.floating]) -> Features:
     angle = {name: _angle_deg(*(solid[..., _AT[joint], :] for joint in joints)) for name, joints in ANGLES.items()}
     symmetry = [angle[f"left_{name}"] - angle[f"right_{name}"] for name in _ANGLES]
     distance = [np.linalg.norm(_middle(solid, a) - _middle(solid, b), axis=-1) for a, b in DISTANCES.values()]
-    moving = points[..., _MOVING_INDEX, :].reshape(*points.shape[:-2], -1)
+    moving = points[..., _MOVING_INDEX, :].reshape(*points.shape[:-2], 3 * len(MOVING))
     velocity, acceleration = _differences(moving)
     return np.concatenate(
         [
-            points.reshape(*points.shape[:-2], -1),
+            points.reshape(*points.shape[:-2], 3 * points.shape[-2]),
             np.stack([*angle.values(), *symmetry, *distance], axis=-1),
             velocity,
             acceleration,
@@ -170,6 +170,6 @@ def feature_table(sequence: PoseSequence, clip: str = "", family: str | None = N
 
 def catalogue() -> pd.DataFrame:
     """The list of the features: name, family, unit, source."""
-    return pd.DataFrame([(f.name, f.family, f.unit, f.source) for f in FEATURES], columns=["name", "family", "unit", "source"])
-
-
+    return pd.DataFrame(
+        [(f.name, f.family, f.unit, f.source) for f in FEATURES], columns=["name", "family", "unit", "source"]
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,9 @@ def checked_spans(rows: Sequence[Mapping[str, Any]], start_s: float, end_s: floa
             raise RecognitionError(f"Row {number} is not complete: give it a start, an end and an exercise.")
         start, end, exercise = float(values[0]), float(values[1]), str(values[2])  # type: ignore[arg-type]
         if exercise not in CLASSES:
-            raise RecognitionError(f"Row {number}: there is no exercise {exercise!r}; choose one of: {', '.join(CLASSES)}.")
+            raise RecognitionError(
+                f"Row {number}: there is no exercise {exercise!r}; choose one of: {', '.join(CLASSES)}."
+            )
         if not start_s - 0.5 <= start < end <= end_s + 0.5:
             raise RecognitionError(
                 f"Row {number}: from {start:.2f} to {end:.2f} s is no part of this clip; "
@@ -51,7 +54,7 @@ def checked_spans(rows: Sequence[Mapping[str, Any]], start_s: float, end_s: floa
             )
         spans.append(LabelledSpan(start, end, exercise))
     spans.sort(key=lambda span: span.start_s)
-    for first, second in zip(spans, spans[1:], strict=False):
+    for first, second in pairwise(spans):
         if second.start_s < first.end_s - 1e-6:
             raise RecognitionError(
                 f"The rows from {first.start_s:.2f} s and from {second.start_s:.2f} s overlap; move one of them."
@@ -101,4 +104,6 @@ def read_labels(content: bytes) -> tuple[str, NDArray[np.float32], NDArray[np.in
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         if "newer Kinoscope" in str(error):
             raise
-        raise RecognitionError("This is no file of recognition labels; export one from Exercise Recognition.") from error
+        raise RecognitionError(
+            "This is no file of recognition labels; export one from Exercise Recognition."
+        ) from error

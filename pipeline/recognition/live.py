@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.poses import Array, PoseSequence
 from pipeline.recognition.classes import UNKNOWN
@@ -75,8 +76,8 @@ class LiveRecognition:
         line = self.timeline
         if not len(line.time_s) or not self._frames:
             return ()
-        ends = PoseSequence.empty(self.skeleton, self.image_size, self.person,
-                                  np.array([self._first_s, max(self._frames[-1][0], self._first_s + 1e-3)]))  # fmt: skip
+        span_s = np.array([self._first_s, max(self._frames[-1][0], self._first_s + 1e-3)])
+        ends = PoseSequence.empty(self.skeleton, self.image_size, self.person, span_s)
         return tuple(segments(line, ends, count=False))
 
     def update(self, xy_px: Array, score: Array, time_s: float, xyz_m: Array | None = None) -> str | None:
@@ -108,7 +109,7 @@ class LiveRecognition:
         ready = int(np.floor((time_s - MAX_GAP_S) * RATE_HZ)) - WINDOW // 2 + 1  # a gap can be bridged no more
         if self._next > ready:
             return None
-        self._look(np.arange(self._next, ready + 1, HOP))
+        self._look(np.arange(self._next, ready + 1, HOP, dtype=np.int64))
         self._forget(float(time_s))
         return self._tell(settled=SETTLED)
 
@@ -124,14 +125,14 @@ class LiveRecognition:
             self._look(rest)
         return self._tell(settled=1)
 
-    def _look(self, centres: Array) -> None:
+    def _look(self, centres: NDArray[np.int64]) -> None:
         times, points, scores, space = zip(*self._frames, strict=True)
         xyz = np.stack(space)
         seen = PoseSequence(
             self.skeleton, np.array(times), np.stack(points), np.stack(scores),
             xyz if np.isfinite(xyz).any() else None, self.image_size, self.person,
         )  # fmt: skip
-        chances = self.recognizer.probabilities(cut(on_clock(seen), centres.astype(np.int64)))
+        chances = self.recognizer.probabilities(cut(on_clock(seen), centres))
         self._centres.extend(int(one) for one in centres)
         self._chances.extend(chances)
         self._next = int(centres[-1]) + HOP

@@ -51,7 +51,10 @@ class Calibration:
 
 
 def inputs(network: str, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What a network takes of boxed windows (N, WINDOW, 33, 3): core joints (N, WINDOW, 13, 2), or features (N, 34, 189)."""
+    """What a network takes of boxed windows (N, WINDOW, 33, 3).
+
+    Core joints (N, WINDOW, 13, 2), or features (N, 34, 189).
+    """
     if network == MOTION:
         return np.ascontiguousarray(windows[:, :, CORE_INDEX, :2])
     spare = (WINDOW - TCN_SAMPLES) // 2
@@ -95,10 +98,13 @@ class Recognizer:
         Raises:
             RecognitionError: there is no such network, or its weights are missing or damaged.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         if network not in NETWORKS:
-            raise RecognitionError(f"There is no recognition network {network!r}; choose one of: {', '.join(NETWORKS)}.")
+            raise RecognitionError(
+                f"There is no recognition network {network!r}; choose one of: {', '.join(NETWORKS)}."
+            )
         path = checkpoint(network, folder)
         try:
             values = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -106,10 +112,10 @@ class Recognizer:
             calibration = _calibration(values)
             module = build(network, len(calibration.classes))
             module.load_state_dict(load_file(path))
-        except (OSError, KeyError, RuntimeError, TypeError) as error:
+        except (OSError, KeyError, RuntimeError, TypeError, json.JSONDecodeError, SafetensorError) as error:
             raise RecognitionError(
                 f"The weights of the recogniser {network!r} cannot be read ({type(error).__name__}); restore "
-                f"{path.name} and {path.stem}.json in checkpoints, or train again: python -m pipeline train recognition."
+                f"{path.name} and {path.stem}.json in checkpoints, or train: python -m pipeline train recognition."
             ) from error
         return cls(module, calibration)
 

@@ -211,4 +211,3 @@ def repetitions_within(sequence: PoseSequence, start_s: float, end_s: float) -> 
     if part.frames_seen < 2:
         return 0
     return sum(start_s <= one.turn_s <= end_s for one in find_repetitions(part).complete)
-

@@ -40,7 +40,7 @@ class Clock:
     """
 
     first: int
-    points: Array
+    points: NDArray[np.floating]
 
     @property
     def time_s(self) -> Array:
@@ -75,7 +75,7 @@ def resampled(time_s: Array, points: Array) -> Clock:
     first = int(np.ceil(time_s[0] * RATE_HZ - 1e-6))
     last = int(np.floor(time_s[-1] * RATE_HZ + 1e-6))
     grid = np.arange(first, last + 1) / RATE_HZ
-    flat = points.reshape(len(time_s), -1)
+    flat = np.asarray(points, dtype=np.float64).reshape(len(time_s), -1)
     out = np.full((len(grid), flat.shape[1]), np.nan)
     patterns, which = np.unique(np.isfinite(flat), axis=1, return_inverse=True)
     for number, known in enumerate(patterns.T):

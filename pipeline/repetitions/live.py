@@ -12,6 +12,7 @@ from pipeline.repetitions.search import find_repetitions
 from pipeline.skeletons import BLAZEPOSE_33, Skeleton
 
 SURE_FROM = 3  # repetitions: with two, which end of the movement is the rest is often still open
+SETTLE = 4  # looks in a row that must agree on a turning point: with more to see, another curve may carry the set
 SAME_S = 0.15  # two turning points this close are one
 OVERLAP = 0.25  # repetitions that share more than this of the shorter one are the same movement
 
@@ -49,6 +50,7 @@ class LiveRepetitions:
         self._analysed_s = -np.inf
         self._kept: list[Repetition] = []  # older than the memory
         self._latest = RepetitionSet.none(self.person)
+        self._looks: deque[RepetitionSet] = deque(maxlen=SETTLE - 1)  # the ones before
         self._told: list[Repetition] = []
         self._waiting: deque[Repetition] = deque()
 
@@ -126,12 +128,14 @@ class LiveRepetitions:
         seen = PoseSequence(
             self.skeleton, np.array(times), np.stack(points), np.stack(scores), None, self.image_size, self.person
         )
-        before, self._latest = self._latest, find_repetitions(seen, self.parameters, signal=self.signal)
+        self._looks.append(self._latest)
+        self._latest = find_repetitions(seen, self.parameters, signal=self.signal)
         if not final and len(self._latest.complete) < SURE_FROM:
             return
         known = [*self._told, *self._waiting]
         for one in self._latest.complete:
-            settled = final or (one.end_s <= now_s - self.every_s and any(_same(one, old) for old in before.complete))
+            agreed = all(any(_same(one, old) for old in look.complete) for look in self._looks)
+            settled = final or (one.end_s <= now_s - self.every_s and agreed)
             if settled and not any(_overlap(one, old) for old in known):
                 self._waiting.append(one)
                 known.append(one)

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.report.document import Block, Bullets, Numbers, Paragraph, Section, Table, cells
 
 Result = Mapping[str, Any]
+_MOST_REASONS = 8
 
 
 def stored_sections(results: Mapping[str, Result], person: int | None) -> list[Section]:
@@ -26,7 +27,7 @@ def stored_sections(results: Mapping[str, Result], person: int | None) -> list[S
         elif name.startswith("scor") and ("score" in result or "verdicts" in result):
             sections.append(Section("Exercise score", _score(result)))
         elif name.startswith("recogni") and isinstance(result.get("segments"), list):
-            sections.append(Section("Exercises in the clip", _segments(result)))
+            sections.append(Section("Exercises in the clip", _segments(result, person)))
     return sections
 
 
@@ -70,23 +71,25 @@ def _score(result: Result) -> tuple[Block, ...]:
         blocks.append(Numbers(tuple(numbers)))
     else:
         blocks.append(Paragraph("No score was given, for the reason below.", "fault"))
-    exercise = result.get("exercise")
+    exercise = result.get("exercise_label") or result.get("exercise")
     if exercise:
         blocks.append(Paragraph(f"Exercise: {str(exercise).replace('_', ' ')}."))
-    reasons = [_sentence(reason) for reason in result.get("reasons") or []]
+    costs = sorted((reason for reason in result.get("reasons") or []), key=lambda reason: -_points(reason))
+    reasons = [_sentence(reason) for reason in costs[:_MOST_REASONS]]
     if reasons:
         blocks += [Paragraph("What cost points:" if _is_number(score) else "Why:"), Bullets(tuple(reasons))]
     refused = [_refusal(v) for v in _verdicts(result.get("verdicts")) if v.get("ok") is False]
     if refused and not reasons:
         blocks.append(Bullets(tuple(refused)))
     blocks.append(
-        Paragraph(
-            "The score is derived from the distance to correct repetitions in the UI-PRMD data set. "
-            "It is not a clinician's grade.",
-            "note",
-        )
+        Paragraph(str(result.get("target") or "The score is derived; it is not a clinician's grade."), "note")
     )
     return tuple(blocks)
+
+
+def _points(reason: Any) -> float:
+    points = reason.get("points") if isinstance(reason, Mapping) else None
+    return float(points) if isinstance(points, int | float) and _is_number(points) else 0.0
 
 
 def _refusal(verdict: Mapping[str, Any]) -> str:
@@ -100,14 +103,14 @@ def _verdicts(value: Any) -> list[Mapping[str, Any]]:
     return [verdict for verdict in value or [] if isinstance(verdict, Mapping)]
 
 
-def _segments(result: Result) -> tuple[Block, ...]:
-    segments = [segment for segment in result["segments"] if isinstance(segment, Mapping)]
+def _segments(result: Result, person: int | None) -> tuple[Block, ...]:
+    segments = [s for s in result["segments"] if isinstance(s, Mapping) and s.get("person") in (None, person)]
     if not segments:
         return (Paragraph("No known exercise was found in this clip."),)
     rows = tuple(
         cells(
             (
-                str(segment.get("exercise", "–")).replace("_", " "),
+                str(segment.get("label") or segment.get("exercise", "–")).replace("_", " "),
                 f"{_seconds(segment.get('start_s'))} to {_seconds(segment.get('end_s'))}",
                 str(segment.get("repetitions", "–")),
                 _share(segment.get("confidence")),
@@ -119,8 +122,13 @@ def _segments(result: Result) -> tuple[Block, ...]:
 
 
 def _sentence(reason: Any) -> str:
-    """A reason that is text, or an object that has its text under a usual name."""
+    """A reason that is text, a joint at a moment that cost points, or an object with its text under a usual name."""
     if isinstance(reason, Mapping):
+        if reason.get("joint") and _is_number(reason.get("points")):
+            where = f" in repetition {reason['repetition']}" if reason.get("repetition") else ""
+            rule = f": {reason['rule']}" if reason.get("rule") else ""
+            joint = str(reason["joint"]).replace("_", " ")
+            return f"{joint}{where} at {_seconds(reason.get('time_s'))}, {reason['points']:.1f} points{rule}"
         text = next((reason[k] for k in ("text", "sentence", "reason", "label", "advice") if reason.get(k)), None)
         if text is not None:
             return str(text)

@@ -7,7 +7,7 @@ is kept.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from pipeline.scoring import bad_3d, ugly_2d
 from pipeline.scoring import lift as lifting
 from pipeline.scoring.canonical import Canonical, CanonicalError, canonical
 from pipeline.scoring.exercises import EXERCISES, Exercise, band, exercise_named
-from pipeline.scoring.models import SCORERS
+from pipeline.scoring.models import SCORERS, GateModel
 from pipeline.scoring.scorer import Reason, RepetitionScore, score_repetition, scorer
 from pipeline.scoring.trimming import Trimmed, trim, trimmer
 from pipeline.scoring.verdict import Verdict
@@ -201,7 +201,10 @@ def _reason(reason: Reason) -> dict[str, Any]:
 
 
 def assess(
-    source: Recording | PoseSequence, options: ChainOptions | None = None, frames: Iterable[Frame] | None = None
+    source: Recording | PoseSequence,
+    options: ChainOptions | None = None,
+    frames: Iterable[Frame] | None = None,
+    told: Callable[[StageResult], None] = lambda _: None,
 ) -> Assessment:
     """Run the chain on poses that exist.
 
@@ -209,12 +212,13 @@ def assess(
         source: everybody in a clip, or one person.
         options: exercise, person and models.
         frames: the clip's pictures for the ugly-2D gate; None judges by the poses alone.
+        told: hears of every stage when it has its verdict.
 
     Raises:
         AssessmentError: no such person, or a lift that these poses do not have.
         LiftError, ModelMissingError: weights are missing.
     """
-    chain = _Chain(options or ChainOptions())
+    chain = _Chain(options or ChainOptions(), told)
     sequence = _person(source, chain.options.person)
     return chain.run(sequence, frames)
 
@@ -234,8 +238,8 @@ def _person(source: Recording | PoseSequence, person: int | None) -> PoseSequenc
 class _Chain:
     """One run through the stages."""
 
-    def __init__(self, options: ChainOptions) -> None:
-        self.options = options
+    def __init__(self, options: ChainOptions, told: Callable[[StageResult], None]) -> None:
+        self.options, self._told = options, told
         self._results: dict[str, StageResult] = {}
         self._began_s = time.perf_counter()
         self._kept: dict[str, Any] = {"flat": None, "space": None, "trimmed": None}
@@ -276,6 +280,7 @@ class _Chain:
         now = time.perf_counter()
         self._results[stage] = StageResult(stage, verdict, now - self._began_s)
         self._began_s = now
+        self._told(self._results[stage])
         return verdict.ok
 
     def _poses(self, sequence: PoseSequence) -> bool:
@@ -300,12 +305,7 @@ class _Chain:
             reason = f"Never seen in this clip: {', '.join(unseen)}; film the whole body."
             return self._say("to_kinect", Verdict(False, (reason,), {"unseen": unseen}))
         self._say("to_kinect", Verdict(True, (), {"joints": len(KINECT_13), "model": self.options.lift}))
-        if self.options.lift == GIVEN:
-            if flat.xyz_m is None or not np.isfinite(flat.xyz_m).any():
-                raise AssessmentError("These poses have no points in space of their own; choose --lift temporal.")
-            space = flat
-        else:
-            space = lifting.lift(sequence, self.options.lift, self.options.height_m)
+        space = lifted(sequence, self.options.lift, self.options.height_m)
         self._kept["space"] = space
         assert space.xyz_m is not None
         known = float(np.isfinite(space.xyz_m).all(axis=(1, 2)).mean())
@@ -370,6 +370,20 @@ class _Chain:
         return tuple(scored)
 
 
+def lifted(sequence: PoseSequence, lift: str, height_m: float | None = None) -> PoseSequence:
+    """Kinect-13 in metres, by a network or as the pose model itself has it.
+
+    Raises:
+        AssessmentError: the pose model has no points in space. LiftError: weights are missing.
+    """
+    if lift != GIVEN:
+        return lifting.lift(sequence, lift, height_m)
+    space = sequence.to(KINECT_13)
+    if space.xyz_m is None or not np.isfinite(space.xyz_m).any():
+        raise AssessmentError("These poses have no points in space of their own; choose --lift temporal.")
+    return space
+
+
 def _cut(space: PoseSequence, start_s: float, end_s: float) -> tuple[Array, Array]:
     """(T, 13, 3) metres and (T,) seconds of one repetition, frames without anything left out."""
     assert space.xyz_m is not None
@@ -382,7 +396,7 @@ def _canonical(xyz_m: Array, time_s: Array, exercise: Exercise) -> Canonical:
     return canonical(xyz_m, time_s, exercise.counted)
 
 
-def _recognised(model: bad_3d.GateModel, cut: list[tuple[Array, Array]]) -> Exercise:
+def _recognised(model: GateModel, cut: list[tuple[Array, Array]]) -> Exercise:
     """The exercise that most repetitions are most like."""
     votes: dict[str, float] = {}
     for xyz, time_s in cut[:12]:

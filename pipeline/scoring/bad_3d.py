@@ -110,11 +110,11 @@ def judge(model: GateModel, found: list[Likeness], chosen: Exercise, others: tup
     good = [one for one in found if one.plausibility >= model.threshold]
     if good:
         left = len(found) - len(good)
-        reasons = (f"{left} of {len(found)} repetitions are unlike the exercise and were left out.",) if left else ()
-        return Verdict(True, reasons, measurements)
+        left_out = (f"{left} of {len(found)} repetitions are unlike the exercise and were left out.",) if left else ()
+        return Verdict(True, left_out, measurements)
     worst = min(found, key=lambda one: one.plausibility)
-    reasons = (
-        f"This is not a {chosen.label} that can be scored: the {worst.joint.replace('_', ' ')} at {worst.time_s:.1f} s "
+    reasons: tuple[str, ...] = (
+        f"This is no {chosen.label} that can be scored: the {worst.joint.replace('_', ' ')} at {worst.time_s:.1f} s "
         f"({worst.when} of the repetition) is furthest from it.",
     )
     alike = [other for other in others if other.plausibility >= model.threshold and other.exercise != chosen.name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,7 @@ def moment_weights() -> Array:
     middle = np.arange(FRAMES) + 0.5
     rise = [np.clip((middle - edge) / _OVERLAP_FRAMES + 0.5, 0, 1) for edge in edges[1:-1]]
     steps = [np.ones(FRAMES), *rise, np.zeros(FRAMES)]
-    return np.stack([a - b for a, b in zip(steps[:-1], steps[1:], strict=True)])
+    return np.stack([before - after for before, after in pairwise(steps)])
 
 
 def replaced(xyz: Array, reference: Array, weight: Array) -> Array:

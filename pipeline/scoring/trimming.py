@@ -81,7 +81,7 @@ def segments_of(
     grid: Array, active: Array, begins: Array, threshold: float, begins_threshold: float
 ) -> tuple[Segment, ...]:
     """Segments and repetitions of the frame-wise probabilities."""
-    found = []
+    found: list[tuple[int, int]] = []
     for first, last in _runs(active >= threshold):
         if found and grid[first] - grid[found[-1][1]] < LONGEST_GAP_S:
             found[-1] = (found[-1][0], last)

@@ -18,6 +18,7 @@ from pipeline.training.motion_data import Motion
 
 GRID_HZ = 15.0  # the lift's own frame rate; every sequence is brought to it and back
 SIZES = ((640, 480), (480, 640), (640, 360), (360, 640), (480, 480))
+_MEMORY = 0.85  # of slow errors, from frame to frame
 _ANKLE_M = 0.08  # height of an ankle that stands on the floor
 
 
@@ -147,11 +148,11 @@ def _column(values: tuple[float, ...]) -> NDArray[np.float32]:
     return np.array(values, dtype=np.float32)[:, None]
 
 
-def _slow(rng: np.random.Generator, shape: tuple[int, int, int], memory: float = 0.85) -> NDArray[np.float32]:
+def _slow(rng: np.random.Generator, shape: tuple[int, int, int]) -> NDArray[np.float32]:
     """(B, W, 13, 2) unit-variance errors that change slowly (a first-order autoregressive process over W)."""
     slow = rng.standard_normal((*shape, 2), dtype=np.float32)
     for frame in range(1, shape[1]):
-        slow[:, frame] = memory * slow[:, frame - 1] + np.sqrt(1 - memory**2) * slow[:, frame]
+        slow[:, frame] = _MEMORY * slow[:, frame - 1] + np.sqrt(1 - _MEMORY**2) * slow[:, frame]
     return slow
 
 
@@ -174,18 +175,16 @@ def measured_noise(error: Array, clip: NDArray) -> Noise:
     size = np.linalg.norm(error, axis=2)
     wild = size > 0.08
     usual = np.where(wild[..., None], np.nan, error)
-    within, means, steps = [], [], []
+    means, changes = [], {1: [], 3: []}
     for number in np.unique(clip):
         part = usual[clip == number]
-        mean = np.nanmean(part, axis=0)
-        means.append(mean)
-        within.append(part - mean)
-        steps.append(np.diff(part, axis=0))
-    spread = np.nanstd(np.concatenate(within), axis=0).mean(axis=1)
-    # a slow process of memory 0.85 changes by sqrt(0.3) of its deviation a frame, a new error by sqrt(2)
-    step = np.nanstd(np.concatenate(steps), axis=0).mean(axis=1)
-    jitter = np.sqrt(np.clip((step**2 - 0.3 * spread**2) / 1.7, 1e-8, spread**2))
-    drift = np.sqrt(np.maximum(spread**2 - jitter**2, 1e-8))
+        means.append(np.nanmean(part, axis=0))
+        for lag, found in changes.items():
+            found.append(part[lag:] - part[:-lag])
+    # what is new in every frame changes alike over any time; what drifts changes more over a longer one
+    one, three = (np.nanvar(np.concatenate(changes[lag]), axis=0).mean(axis=1) for lag in (1, 3))
+    drift = np.sqrt(np.maximum((three - one) / (2 * (_MEMORY - _MEMORY**3)), 1e-8))
+    jitter = np.sqrt(np.maximum(one / 2 - (1 - _MEMORY) * drift**2, 1e-8))
     bias = np.sqrt(np.nanmean(np.stack(means) ** 2, axis=(0, 2)))
     lost_size = float(np.sqrt(np.nanmean(size[wild] ** 2) / 2)) if wild.any() else 0.08
 

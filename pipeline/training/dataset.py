@@ -11,8 +11,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.poses import PoseSequence
+from pipeline.runs import RunStore
 from pipeline.scoring.canonical import FRAMES, CanonicalError, canonical
 from pipeline.scoring.exercises import EXERCISES, WORST_SCORE, exercise_named
+from pipeline.scoring.target import INCORRECT_FROM
 from pipeline.skeletons import KINECT_13
 from pipeline.training.motion_data import UI_PRMD_MOVEMENTS, load
 
@@ -130,3 +133,43 @@ def read_labels(path: Path) -> list[dict[str, str]]:
     if not rows:
         raise DatasetError(f"{path} has no rows; grade at least a few repetitions.")
     return rows
+
+
+def build(store: RunStore, labels: Path, runs: Sequence[str] | None = None, lift: str = "temporal") -> Repetitions:
+    """Cut the graded repetitions out of runs, lifted to the networks' form.
+
+    Args:
+        store: where the runs are; labels: the table (see ``read_labels``).
+        runs: only rows of these runs; None is all.
+        lift: as of ``pipeline.scoring.assess.ChainOptions``.
+
+    Raises:
+        DatasetError: a row cannot be cut: no such person, or nothing seen there. RunError: no such run.
+    """
+    from pipeline.scoring.assess import lifted
+
+    lifted_people: dict[tuple[str, str], PoseSequence] = {}
+    rows = []
+    for number, row in enumerate(read_labels(labels), 2):
+        if runs is not None and row["run"] not in runs:
+            continue
+        key = (row["run"], row.get("person") or "")
+        if key not in lifted_people:
+            people = store.get(row["run"]).recording().people
+            person = next((p for p in people if not key[1] or str(p.person) == key[1]), None)
+            if person is None:
+                raise DatasetError(f"{labels}, line {number}: run {key[0]} has no person {key[1] or 'at all'}.")
+            lifted_people[key] = lifted(person, lift)
+        one = lifted_people[key].between(float(row["start_s"]), float(row["end_s"]) + 1e-9)
+        exercise = exercise_named(row["exercise"])
+        assert one.xyz_m is not None
+        try:
+            made = canonical(one.xyz_m, one.time_s, exercise.counted)
+        except CanonicalError as error:
+            raise DatasetError(f"{labels}, line {number}: {error}") from error
+        score = float(row["score"])
+        rows.append((made.xyz, exercise.position, row["subject"], "own", f"{key[0]} {row['start_s']}",
+                     score >= INCORRECT_FROM, score))  # fmt: skip
+    if not rows:
+        raise DatasetError(f"{labels} has no row for these runs; check their ids with `python -m pipeline runs list`.")
+    return gathered(rows)

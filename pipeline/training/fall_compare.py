@@ -128,7 +128,7 @@ def _other_sources(config: falls.FallsConfig, windows: Sequence[Windows], votes:
         calibration = falls.calibrate(kept, own)
         threshold = best_threshold(kept, falls.curves_of(kept, own, calibration))
         forest = falls.fit(kept, config)
-        found = {id(one): forest.predict_proba(one.table.values)[:, 1] for one in test if len(one.grid)}
+        found = falls.votes_of(forest, test)
         counts: Tally = tally(test, detector_of(falls.curves_of(test, found, calibration), threshold))
         result[f"{name}, learned from {'+'.join(learned)}"] = {"threshold": threshold, **counts.to_json()}
     return result

@@ -131,4 +131,4 @@ def tally(windows: Sequence[Windows], detect: Detector, keep: Callable[[str], bo
 
 def detector_of(curves: dict[int, Array], threshold: float) -> Detector:
     """The alarms in smoothed probabilities, by ``id`` of their windows."""
-    return lambda one: find_events(one.grid, curves[id(one)], threshold)
+    return lambda one: find_events(one.grid, curves[id(one)], threshold, course=one.course)

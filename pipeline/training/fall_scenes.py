@@ -340,11 +340,11 @@ def leaving_downwards(rng: np.random.Generator, sequence: PoseSequence) -> PoseS
     return PoseSequence(sequence.skeleton, time_s, xy, score, None, sequence.image_size)
 
 
-def acted_examples(count: int, seed: int) -> Iterator[Example]:
-    """``count`` people, each in a scene of their own; the same seed gives the same people."""
+def acted_examples(count: int, seed: int, first: int = 0) -> Iterator[Example]:
+    """``count`` people, each in a scene of their own; the same seed gives the same people, number ``first`` and on."""
     names = list(SCENES)
     shares = np.array([SCENES[name][1] for name in names])
-    for number in range(count):
+    for number in range(first, first + count):
         rng = np.random.default_rng([seed, number])
         name = names[int(rng.choice(len(names), p=shares / shares.sum()))]
         director = _Director(rng, Build(float(rng.uniform(1.5, 1.95))), int(rng.integers(1 << 30)))

@@ -35,6 +35,8 @@ STAGES: dict[str, str] = {
     "lift": "pipeline.training.lift:STAGE",
     "falls": "pipeline.training.falls:STAGE",
     "scorer": "pipeline.training.scorer:STAGE",
+    "trimming": "pipeline.training.trimming:STAGE",
+    "bad_3d": "pipeline.training.bad_3d:STAGE",
     "recognition": "pipeline.training.recognition:STAGE",
 }
 CHECKPOINTS = settings.PROJECT_DIR / "checkpoints"

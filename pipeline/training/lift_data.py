@@ -171,44 +171,44 @@ def joined_of_one(found: Sequence[Windows]) -> Windows:
     return Windows(**{f.name: np.concatenate([getattr(p, f.name) for p in found]) for f in fields(Windows)})
 
 
-def batches(
+def batch(
     windows: Windows,
-    real_pairs: Windows | None,
+    pairs: Windows | None,
     size: int,
+    length: int,
     pair_share: float,
-    noise: Noise | None,
+    noise: Noise,
     rng: np.random.Generator,
-) -> Iterator[tuple[Floats, Floats, NDArray[np.bool_]]]:
-    """Endless training batches: features (B, W, 42), truth (B, W, 13, 3), real frames (B, W).
+) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """One training batch: features (B, L, 42), truth (B, L, 13, 3), real frames (B, L).
 
     A data set is drawn in proportion to the root of its size. Exact 2D is spoiled by ``noise`` of a random strength
     from none to one and a half times as bad. Half of the windows are mirrored; confidences are now and then withheld.
+
+    Args:
+        windows: of exact 2D; pairs: of detected 2D, or None; size: how many windows; length: consecutive frames of each
+            that are kept: short parts of many windows teach more in the same time than a few whole ones.
+        pair_share: of the batch that is from ``pairs``; noise: see ``cameras.Noise``; rng: decides everything.
     """
     order = [np.flatnonzero(windows.source == name) for name in np.unique(windows.source)]
     weights = np.sqrt([len(rows) for rows in order])
-    weights = weights / weights.sum()
-    from_pairs = round(size * pair_share) if real_pairs is not None else 0
-    while True:
-        chosen = rng.choice(len(order), size - from_pairs, p=weights)
-        index = np.array([rng.choice(order[k]) for k in chosen])
-        xy, score = windows.xy_px[index], windows.score[index]
-        if noise is not None:
-            height = stature(xy).astype(np.float32)
-            strength = rng.uniform(0.0, 1.5, len(index)).astype(np.float32)
-            xy, score = noisy(xy, noise, rng, height * strength)
-        truth, size_px, real = windows.xyz_m[index], windows.size[index], windows.real[index]
-        if real_pairs is not None and from_pairs:
-            rows = rng.integers(len(real_pairs), size=from_pairs)
-            xy = np.concatenate([xy, real_pairs.xy_px[rows]])
-            score = np.concatenate([score, real_pairs.score[rows]])
-            truth = np.concatenate([truth, real_pairs.xyz_m[rows]])
-            size_px = np.concatenate([size_px, real_pairs.size[rows]])
-            real = np.concatenate([real, real_pairs.real[rows]])
-        withheld = rng.random(len(score)) < 0.15
-        score = np.where(withheld[:, None, None], np.float32(0.9), score)
-        flip = rng.random(len(xy)) < 0.5
-        xy, score, truth = mirrored(xy, score, truth, size_px, flip)
-        yield features(xy, score, size_px), truth, real
+    from_pairs = round(size * pair_share) if pairs is not None else 0
+    chosen = rng.choice(len(order), size - from_pairs, p=weights / weights.sum())
+    index = np.array([rng.choice(order[k]) for k in chosen])
+    part = windows.part(index)
+    strength = rng.uniform(0.0, 1.5, len(index)).astype(np.float32)
+    xy, score = noisy(part.xy_px, noise, rng, stature(part.xy_px).astype(np.float32) * strength)
+    part = replace(part, xy_px=xy, score=score)
+    if pairs is not None and from_pairs:
+        part = joined([part, pairs.part(rng.integers(len(pairs), size=from_pairs))])
+    withheld = rng.random(size) < 0.15
+    score = np.where(withheld[:, None, None], np.float32(0.9), part.score)
+    xy, score, truth = mirrored(part.xy_px, score, part.xyz_m, part.size, rng.random(size) < 0.5)
+    seen = features(xy, score, part.size)
+    start = rng.integers(0, np.maximum(part.real.sum(axis=1) - length, 0) + 1)
+    kept = np.minimum(start[:, None] + np.arange(length), WINDOW - 1)
+    rows = np.arange(size)[:, None]
+    return seen[rows, kept], truth[rows, kept], part.real[rows, kept]
 
 
 def mirrored(

@@ -12,22 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.poses import Array
-from pipeline.scoring.lift import Floats, Network, features, stature
+from pipeline.scoring.lift import WINDOW, Floats, Network, features, stature
 from pipeline.training.cameras import Noise, noisy
 from pipeline.training.framework import TrainingError, Work
-from pipeline.training.lift_data import Windows, batches
+from pipeline.training.lift_data import Windows, batch
 
 if TYPE_CHECKING:
     import torch
 
 VALIDATE_EVERY = 250  # steps
+# Until which share of the training, and in how many parts windows are cut: all batches have as many frames.
+CURRICULUM = ((0.45, 8), (0.75, 3), (1.0, 1))
 
 
 @dataclass(frozen=True)
 class Steps:
     """How long and how fast: AdamW with a short warm-up and a cosine to 0.
 
-    steps; batch_size in windows; learning_rate; weight_decay; pair_share: of each batch that is detected 2D; seed.
+    steps; batch_size in whole windows (see ``CURRICULUM``); learning_rate; weight_decay; pair_share: of each batch that
+    is detected 2D; seed.
     """
 
     steps: int
@@ -55,7 +58,8 @@ def fit(
 
     Args:
         net: takes features (B, W, 42); loss: of features, truth (B, W, 13, 3) and real frames (B, W).
-        validate: a score of the network, lower is better; windows, pairs, noise: see ``batches``; how: see there.
+        validate: a score of the network, lower is better.
+        windows, pairs, noise: see ``lift_data.batch``; how: see there.
         work: goes on after a kill from its state.
 
     Returns:
@@ -78,11 +82,12 @@ def fit(
         schedule.load_state_dict(state["schedule"])
         first, best, kept = int(state["step"]), float(state["best"]), state["kept"]
     rng = np.random.default_rng([how.seed, first])
-    source = batches(windows, pairs, how.batch_size, how.pair_share, noise, rng)
     started, total, count = time.monotonic(), 0.0, 0
     for step in range(first, how.steps):
         net.train()
-        seen, truth, real = (torch.from_numpy(np.ascontiguousarray(part)) for part in next(source))
+        parts = next(parts for until, parts in CURRICULUM if step < until * how.steps)
+        made = batch(windows, pairs, how.batch_size * parts, WINDOW // parts, how.pair_share, noise, rng)
+        seen, truth, real = (torch.from_numpy(np.ascontiguousarray(part)) for part in made)
         value = loss(seen, truth, real)
         optimiser.zero_grad(set_to_none=True)
         value.backward()

@@ -129,6 +129,7 @@ def train(config: RecognitionConfig, work: Work) -> None:
         best, first = float(state["best"]), int(state["epoch"]) + 1
     for epoch in range(first, config.epochs):
         rng = np.random.default_rng((config.seed, epoch))
+        torch.manual_seed(config.seed * 1000 + epoch)  # dropout, so that a killed training goes on the same
         drawn = rng.choice(len(weights), config.windows_an_epoch, p=weights)
         network.train()
         total = 0.0
@@ -143,7 +144,9 @@ def train(config: RecognitionConfig, work: Work) -> None:
             optimizer.step()
             schedule.step()
             total += loss.item()
-            work.progress(f"epoch {epoch + 1} of {config.epochs}", (epoch + (number + 1) / len(batches)) / config.epochs)
+            work.progress(
+                f"epoch {epoch + 1} of {config.epochs}", (epoch + (number + 1) / len(batches)) / config.epochs
+            )
         scores = _scores(network, check_inputs)
         score = _validation_score(scores, check, tracks)
         work.log(epoch=epoch, loss=total / len(batches), validation=score)

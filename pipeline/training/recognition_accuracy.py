@@ -157,7 +157,9 @@ def sources_told_apart(tracks: Sequence[Track], most: int = 4000) -> dict[str, f
         inside, outside = label == one, (label_test == one) & np.isin(source_test, np.unique(source[label == one]))
         if len(np.unique(source[inside])) < 2 or len(np.unique(source_test[outside])) < 2:
             continue
-        model = LogisticRegression(max_iter=300, class_weight="balanced").fit(scaler.transform(x[inside]), source[inside])
+        model = LogisticRegression(max_iter=300, class_weight="balanced").fit(
+            scaler.transform(x[inside]), source[inside]
+        )
         told = model.predict(scaler.transform(x_test[outside]))
         own = source_test[outside]
         shares.append(float(np.mean([(told == name)[own == name].mean() for name in np.unique(own)])))

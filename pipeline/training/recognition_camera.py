@@ -5,6 +5,8 @@ Everything of a recogniser's training that is not a film goes through here: the 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,7 +84,7 @@ def with_arms_of(body_m: Array, donor_m: Array) -> Array:
     to_body = _trunk_axes(body_m) @ np.swapaxes(_trunk_axes(donor_m), 1, 2)
     for side in ("left", "right"):
         joints = [_AT[f"{side}_{joint}"] for joint in ("shoulder", "elbow", "wrist")]
-        for near, far in zip(joints, joints[1:], strict=False):
+        for near, far in pairwise(joints):
             bone = donor_m[:, far] - donor_m[:, near]
             length = np.nanmedian(np.linalg.norm(body_m[:, far] - body_m[:, near], axis=1))
             bone = bone / np.linalg.norm(bone, axis=1, keepdims=True) * length

@@ -91,7 +91,9 @@ def _gather(choice: DataChoice, progress: Callable[[str, float], None]) -> list[
         for path in choice.corrected:
             tracks += sources.corrected(path)
     except (OSError, KeyError) as error:
-        raise TrainingError(f"The data of {choice.root} cannot be read ({error}); set `data` in the configuration.") from error
+        raise TrainingError(
+            f"The data of {choice.root} cannot be read ({error}); set `data` in the configuration."
+        ) from error
     for body in [*bodies, *donors]:
         tracks += sources.filmed(body, rng, choice.views)
     if not tracks:
@@ -116,12 +118,19 @@ def _read(path: Path) -> list[Track]:
     data = np.load(path)
     points, label, offset = data["points"], data["label"], data["offset"]
     return [
-        Track(*map(str, words), points[offset[n] : offset[n + 1]], label[offset[n] : offset[n + 1]])
+        Track(
+            str(words[0]),
+            str(words[1]),
+            str(words[2]),
+            str(words[3]),
+            points[offset[n] : offset[n + 1]],
+            label[offset[n] : offset[n + 1]],
+        )
         for n, words in enumerate(data["words"])
     ]
 
 
-# --- windows ------------------------------------------------------------------------------------------------------------
+# --- windows ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +159,9 @@ def places(tracks: Sequence[Track], split: str, step: int = HOP) -> Places:
     return Places(*table.T)
 
 
-def source_weights(tracks: Sequence[Track], found: Places, real: Sequence[str], real_share: float) -> NDArray[np.float64]:
+def source_weights(
+    tracks: Sequence[Track], found: Places, real: Sequence[str], real_share: float
+) -> NDArray[np.float64]:
     """How often each window is drawn: classes alike (unknown five times), within a class real films ``real_share``.
 
     Within that, every video, subject or actor counts alike by the root of its length.

@@ -41,15 +41,17 @@ def rendered(clips_a_class: int, progress: Callable[[str, float], None]) -> Iter
                 spans = np.array([(rep.start_s, rep.end_s) for rep in truth.people[0].repetitions])
                 marks = samples_within(clock.time_s, spans, CLASSES.index(motion))
             group = f"rendered/{motion}/{number}"
-            yield Track("rendered", group, split_of(group), f"{motion}-{number}", clock.points.astype(np.float32), marks)
+            yield Track(
+                "rendered", group, split_of(group), f"{motion}-{number}", clock.points.astype(np.float32), marks
+            )
 
 
 def clip_spec(motion: str, number: int) -> ActorSpec:
     """The clip of this number: anywhere around the person, any size of person, slow to quick."""
     rng = np.random.default_rng((71, number, sorted(MOTIONS).index(motion)))
     spec = ActorSpec.one(
-        motion, seed=int(rng.integers(1 << 20)), repetitions=3, depth=float(rng.uniform(0.75, 1.05)), fps=15.0, size=SIZE,
-        variation=float(rng.uniform(0.6, 1.6)), lead_in_s=0.6, lead_out_s=0.6,
+        motion, seed=int(rng.integers(1 << 20)), repetitions=3, depth=float(rng.uniform(0.75, 1.05)), fps=15.0,
+        size=SIZE, variation=float(rng.uniform(0.6, 1.6)), lead_in_s=0.6, lead_out_s=0.6,
     )  # fmt: skip
     camera = default_camera(spec.actors, "front", SIZE)
     return replace(spec, camera=replace(camera, yaw_deg=float(rng.uniform(-120, 120))))

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
+import fsspec  # type: ignore[import-untyped]
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,9 +66,7 @@ def split_of(group: str, test: float = 0.2, validation: float = 0.15) -> str:
 
 
 def split_evenly(groups: dict[str, str], test: float = 0.2, validation: float = 0.15) -> dict[str, str]:
-    """The same for groups of classes ``{group: class}``: ordered by hash within each class, so that no class is left out.
-
-    """
+    """The same for groups of classes ``{group: class}``: by order of the hashes within each class, none left out."""
     sides: dict[str, str] = {}
     for name in sorted(set(groups.values())):
         members = sorted(
@@ -98,7 +96,9 @@ def repcount(root: str) -> Iterator[Track]:
     scale, offset = float(data["scale"]), data["offset"]
     labels = [str(label) for label in data["label"]]
     names = [str(name) for name in data["name"]]
-    sides = split_evenly({f"{name}/{number}": label for number, (name, label) in enumerate(zip(names, labels, strict=True))})
+    sides = split_evenly(
+        {f"{name}/{number}": label for number, (name, label) in enumerate(zip(names, labels, strict=True))}
+    )
     for number, (name, label) in enumerate(zip(names, labels, strict=True)):
         raw = data["lm_u16"][offset[number] : offset[number + 1]].astype(np.float64) * scale
         raw[(raw == 0).all(axis=(1, 2))] = np.nan
@@ -109,11 +109,13 @@ def repcount(root: str) -> Iterator[Track]:
         if known != UNKNOWN:
             spans = data["rep_start_end"][data["rep_video"] == number] / ASSUMED_FPS
             marks = samples_within(clock.time_s, spans, CLASS[known])
-        yield Track("repcount", f"{name}/{number}", sides[f"{name}/{number}"], name, clock.points.astype(np.float32), marks)
+        yield Track(
+            "repcount", f"{name}/{number}", sides[f"{name}/{number}"], name, clock.points.astype(np.float32), marks
+        )
 
 
 def samples_within(time_s: Array, spans: Array, inside: int) -> NDArray[np.int8]:
-    """Labels of samples: ``inside`` in the spans (and short rests), unknown well away from them, nobody knows between."""
+    """Labels of samples: ``inside`` in the spans (and short rests), unknown well away, nobody knows between."""
     marks = np.full(len(time_s), CLASS[UNKNOWN], np.int8)
     for start, end in spans:
         near = (time_s > start - REST_S) & (time_s < end + REST_S)
@@ -150,11 +152,17 @@ def countix(root: str, rng: np.random.Generator, takes: int = 3) -> Iterator[Tra
         for take in range(takes):
             points = _to_and_fro(poses["salient1"], poses["salient2"], _PERIOD_S[name], rng)
             group = f"countix/{label}/{video}"
-            yield Track("countix", group, split_of(group), f"{video}-{take}", points, np.full(len(points), CLASS[name], np.int8))
+            yield Track(
+                "countix", group, split_of(group), f"{video}-{take}", points, np.full(len(points), CLASS[name], np.int8)
+            )
 
 
 def _to_and_fro(
-    first: list[Array], second: list[Array], period_s: tuple[float, float], rng: np.random.Generator, seconds: float = 9.0
+    first: list[Array],
+    second: list[Array],
+    period_s: tuple[float, float],
+    rng: np.random.Generator,
+    seconds: float = 9.0,
 ) -> NDArray[np.float32]:
     points = []
     period = rng.uniform(*period_s)
@@ -188,7 +196,14 @@ def still(root: str, rng: np.random.Generator, frames: int = 900) -> Iterator[Tr
         box = np.ptp(values.reshape(33, 3), axis=0)
         drift = np.cumsum(rng.normal(0, 0.0025, points.shape), axis=0) * box
         group = f"still/{name}"
-        yield Track("still", group, split_of(group), name, (points + drift).astype(np.float32), np.full(60, CLASS[UNKNOWN], np.int8))
+        yield Track(
+            "still",
+            group,
+            split_of(group),
+            name,
+            (points + drift).astype(np.float32),
+            np.full(60, CLASS[UNKNOWN], np.int8),
+        )
 
 
 def corrected(pattern: str) -> Iterator[Track]:
@@ -293,7 +308,9 @@ def mocap(root: str) -> Iterator[Body]:
         yield Body("mocap", f"mocap/{subject}", name, points, marks)
     for (subject, _), parts in sorted(sets.items()):
         points = _clocked(as_blazepose(np.concatenate(parts), joints), 30.0)
-        yield Body("mocap", f"mocap/{subject}", f"squats-{subject}", points, np.full(len(points), CLASS["squat"], np.int8))
+        yield Body(
+            "mocap", f"mocap/{subject}", f"squats-{subject}", points, np.full(len(points), CLASS["squat"], np.int8)
+        )
 
 
 IRDS_CLASSES = {0: "biceps_curl", 1: "biceps_curl", 2: "front_raise", 3: "front_raise", 4: UNKNOWN, 5: UNKNOWN,
@@ -308,7 +325,9 @@ def kinect_sets(root: str) -> Iterator[Body]:
     sets: dict[tuple[str, str, str], list[Array]] = defaultdict(list)
     for number, name in enumerate(map(str, data["name"])):
         subject, _, gesture, _, _, position = name.split("_")
-        part = data["data_i16"][data["offset"][number] : data["offset"][number + 1], :, :3] * data["scale"][:3] * _TURNED
+        part = (
+            data["data_i16"][data["offset"][number] : data["offset"][number + 1], :, :3] * data["scale"][:3] * _TURNED
+        )
         sets[subject, gesture, position].append(part)
     for (subject, gesture, position), parts in sorted(sets.items()):
         points = _clocked(as_blazepose(np.concatenate(parts), joints), 30.0)
@@ -325,7 +344,7 @@ def kinect_sets(root: str) -> Iterator[Body]:
             yield Body(source, f"{source}/{subject}", name, points, np.full(len(points), CLASS[UNKNOWN], np.int8))
 
 
-# --- the actor ----------------------------------------------------------------------------------------------------------
+# --- the actor --------------------------------------------------------------------------------------------------
 
 
 def actor(rng: np.random.Generator, exercises: int, others: int) -> Iterator[Body]:
@@ -340,11 +359,15 @@ def actor(rng: np.random.Generator, exercises: int, others: int) -> Iterator[Bod
             pace = rng.uniform(0.6, 1.7, 4) * rng.uniform(0.8, 1.3)
             usual = definition.tempo
             tempo = Tempo(usual.down_s * pace[0], usual.pause_s * pace[1], usual.up_s * pace[2], usual.rest_s * pace[3])
-            fault = {str(rng.choice(definition.faults)): float(rng.uniform(0.2, 1))} if definition.faults and rng.random() < 0.4 else {}
+            fault = (
+                {str(rng.choice(definition.faults)): float(rng.uniform(0.2, 1))}
+                if definition.faults and rng.random() < 0.4
+                else {}
+            )
             one = Actor(
                 motion, int(rng.integers(2, 6)), tempo, float(rng.uniform(0.65, 1.1)), fault,
                 float(rng.uniform(0.3, 2.5)), float(rng.uniform(0.3, 2.0)),
-                build=Build(float(rng.uniform(1.5, 1.95)), float(rng.uniform(0.85, 1.25)), float(rng.uniform(0.94, 1.06))),
+                build=Build(rng.uniform(1.5, 1.95), rng.uniform(0.85, 1.25), rng.uniform(0.94, 1.06)),
                 variation=float(rng.uniform(0.5, 2)), seed=int(rng.integers(1 << 30)),
             )  # fmt: skip
             truth = act(one, np.arange(0, one.duration_s, 1 / RATE_HZ))
@@ -371,11 +394,18 @@ def grafted(bodies: list[Body], donors: list[Body], rng: np.random.Generator, co
             length = min(len(body.points_m), len(donor.points_m))
             start = int(rng.integers(0, len(body.points_m) - length + 1))
             part = body.points_m[start : start + length]
-            yield Body("grafted", body.group, f"{exercise}-{body.name}-{number}", with_arms_of(part, donor.points_m[:length]),
-                       donor.label[:length])  # fmt: skip
+            mixed = with_arms_of(part, donor.points_m[:length])
+            yield Body("grafted", body.group, f"{exercise}-{body.name}-{number}", mixed, donor.label[:length])
 
 
 def filmed(body: Body, rng: np.random.Generator, views: int) -> Iterator[Track]:
     """The motion as ``views`` random cameras see it."""
     for view in range(views):
-        yield Track(body.source, body.group, split_of(body.group), f"{body.name}/{view}", seen_by_camera(body.points_m, rng), body.label)
+        yield Track(
+            body.source,
+            body.group,
+            split_of(body.group),
+            f"{body.name}/{view}",
+            seen_by_camera(body.points_m, rng),
+            body.label,
+        )

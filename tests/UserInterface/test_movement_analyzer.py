@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from pipeline.movements.analyze import MOVEMENTS, analyze, measure
 from pipeline.movements.base import RuleParameters
+from pipeline.movements.squat import SquatParameters
 from pipeline.runs import Run, RunStore
 from pipeline.synthetic.actor import ActorSpec
 from pipeline.synthetic.motions import Actor
@@ -247,3 +249,8 @@ def test_rows_and_figures_are_in_plain_words() -> None:
 def test_the_command_names_what_was_chosen() -> None:
     report = a_report(a_repetition(1, 1.0))
     assert command("RUN", report, "squat") == "python -m pipeline analyze RUN --movement squat --person 0"
+    own = replace(report, preset="custom", parameters=asdict(SquatParameters(lean_deg=50.0, knee_separation=0.75)))
+    assert command("RUN", own, "auto") == (
+        "python -m pipeline analyze RUN --movement squat --person 0 --threshold knee_separation=0.75 "
+        "--threshold lean_deg=50"
+    )

@@ -53,7 +53,8 @@ def test_many_runs_come_in_pages(store: RunStore, clip: Path) -> None:
         (folder / "manifest.json").write_bytes((first.folder / "manifest.json").read_bytes())
     app = open_page(PAGE)
     assert len([b for b in app.button if b.label == "View"]) == 12
-    healthy(app.number_input[0].set_value(2).run())
+    page = next(box for box in app.number_input if box.label.startswith("Page"))
+    healthy(page.set_value(2).run())
     assert len([b for b in app.button if b.label == "View"]) == 3
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, Playwright, expect, sync_playwright
 
 from pipeline.repetitions import find_repetitions
-from tests.browser.conftest import WIDE, Server, settled, take_picture
-from tests.browser.fake_camera import REPETITIONS, empty_camera, squat_camera, squat_spec, turns_s
+from tests.browser.conftest import WIDE, Server, settled
+from tests.browser.fake_camera import REPETITIONS, squat_camera, squat_spec, turns_s
 
 pytestmark = pytest.mark.browser
 

@@ -19,13 +19,23 @@ def recording(people: int = 2) -> Recording:
     return Recording(found, random_sequence(40).time_s)
 
 
+def answered(task: Task, people: int) -> Answer:
+    """The answer; skips where the scorer's weights are not deployed."""
+    try:
+        return task.of_poses(recording(people))
+    except ValueError as error:
+        if "weights" in str(error) and "missing" in str(error):
+            pytest.skip(str(error))
+        raise
+
+
 @pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task.answer is not None and task.available])
 @pytest.mark.parametrize("people", [0, 2])
 def test_every_task_answers_for_everybody_and_for_nobody(name: str, people: int) -> None:
     import orjson
 
     task = TASKS[name]
-    found = task.of_poses(recording(people))
+    found = answered(task, people)
     values = orjson.loads(orjson.dumps(found.values))
     assert found.analysis
     assert set(task.columns(values)) <= set(values) | {f"{task.rows}_count"}

@@ -16,7 +16,9 @@ from pipeline.training.fall_scenes import FPS, Part, chained
 CAMERA = Camera(50.0, 1.4, 4.5, 8.0, 30.0)
 
 
-def part(motion: str, *, start_s: float = 0.0, end_s: float | None = None, speed: float = 1.0, **settings: object) -> Part:
+def part(
+    motion: str, *, start_s: float = 0.0, end_s: float | None = None, speed: float = 1.0, **settings: object
+) -> Part:
     """A motion of the actor at ``FPS``."""
     actor = Actor(motion, **{"lead_in_s": 0.0, "lead_out_s": 0.2, "seed": 3, **settings})  # type: ignore[arg-type]
     truth = act(actor, np.arange(start_s, end_s or actor.duration_s, speed / FPS))

@@ -94,7 +94,13 @@ def test_lying_down_slowly_sitting_and_exercise_are_no_falls() -> None:
     squats = part("squat", repetitions=3)
     ups = part("push_up", repetitions=3)
     stand = part("stand", end_s=1.5)
-    for scene in ([stand, down, hold(down, 3.0)], [stand, sit, stand], [stand, squats, stand], [ups], [stand, part("walk")]):
+    for scene in (
+        [stand, down, hold(down, 3.0)],
+        [stand, sit, stand],
+        [stand, squats, stand],
+        [ups],
+        [stand, part("walk")],
+    ):
         report = detect_falls(seen(scene))
         assert not report.events, report.to_json()
         assert report.summary == "No fall."
@@ -124,7 +130,9 @@ def test_nobody_no_frames_and_gaps_are_ordinary(faller: PoseSequence) -> None:
 
 
 def test_everybody_has_a_line_of_their_own(faller: PoseSequence) -> None:
-    other = seen([part("stand", end_s=faller.time_s[-1] + 1)], Camera(50.0, 1.4, 6.0, 8.0, 30.0)).select(slice(0, len(faller)))
+    other = seen([part("stand", end_s=faller.time_s[-1] + 1)], Camera(50.0, 1.4, 6.0, 8.0, 30.0)).select(
+        slice(0, len(faller))
+    )
     other = replace(other, time_s=faller.time_s, person=2)
     both = Recording((faller, other), faller.time_s)
     report = detect_falls(both)
@@ -180,7 +188,16 @@ def test_the_report_is_plain_json(faller: PoseSequence) -> None:
     report = detect_falls(faller)
     document = json.loads(json.dumps(report.to_json(curves=True)))
     (event,) = document["events"]
-    assert {"onset_s", "impact_s", "lying_s", "person", "probability", "peak_probability", "recovered", "reasons"} <= set(event)
+    assert {
+        "onset_s",
+        "impact_s",
+        "lying_s",
+        "person",
+        "probability",
+        "peak_probability",
+        "recovered",
+        "reasons",
+    } <= set(event)
     assert event["recovered_s"] is None
     curve = document["people"][0]["probability"]
     assert len(curve["time_s"]) == len(curve["value"])

@@ -97,6 +97,8 @@ def test_every_feature_has_a_unit_and_words() -> None:
     texts = [describe(name) for name in names]
     assert all(len(text) > 10 for text in texts)
     units = ("(h)", "(deg)", "(h/s)", "(deg/s)", "share", "flat", "confidence", "square", "width over")
-    assert all(any(unit in text for unit in units) for text in texts), [t for t in texts if not any(u in t for u in units)]
+    assert all(any(unit in text for unit in units) for text in texts), [
+        t for t in texts if not any(u in t for u in units)
+    ]
     with pytest.raises(KeyError):
         describe("head_x_colour_h")

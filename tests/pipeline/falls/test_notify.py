@@ -108,7 +108,9 @@ def test_nobody_is_told_unless_somebody_is_named() -> None:
 def test_a_dead_receiver_is_a_sentence_and_does_not_stop_anything(receiver: Receiver) -> None:
     told: list[str] = []
     receiver.status = 503
-    notifier = FallNotifier(NotifyOptions(webhook=receiver.address, command="no-such-program-here"), on_error=told.append)
+    notifier = FallNotifier(
+        NotifyOptions(webhook=receiver.address, command="no-such-program-here"), on_error=told.append
+    )
     assert notifier.tell(EVENT)
     notifier.close()
     assert "503" in told[0] and "no-such-program-here" in told[0]

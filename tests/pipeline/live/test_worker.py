@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pickle
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from pipeline.live.clock import StreamClock
 from pipeline.live.movement_panel import MovementPanel
-from pipeline.live.panels import LivePanel, LivePose, PanelSettings, Reading, make_panels
+from pipeline.live.panels import LivePanel, LivePose, PanelSet, PanelSettings, Reading, make_panels
 from pipeline.live.worker import LiveWorker
 from pipeline.movements import analyze
 from pipeline.repetitions import find_repetitions
@@ -44,7 +45,7 @@ class Diary(LivePanel):
 def test_while_the_model_is_busy_only_the_newest_frame_waits() -> None:
     gate, diary = Gate(), Diary()
     model = Told(before=gate)
-    worker = LiveWorker(lambda: model, (diary,))
+    worker = LiveWorker(lambda: model, PanelSet((diary,)))
     try:
         worker.offer(black(), 0.0)
         assert gate.entered.wait(10)
@@ -124,7 +125,7 @@ def test_a_model_that_cannot_be_made_is_a_sentence_and_another_can_be_chosen() -
 
 def test_one_failing_analysis_does_not_stop_the_others() -> None:
     failing, diary = Diary(fails_at_s=0.15), Diary()
-    worker = LiveWorker(lambda: Told(squats(1)), (failing, diary))
+    worker = LiveWorker(lambda: Told(squats(1)), PanelSet((failing, diary)))
     try:
         for frame in range(10):
             worker.offer(black(), frame / 10)
@@ -185,15 +186,13 @@ def test_phases_follow_the_movement() -> None:
     panel = MovementPanel(PanelSettings("squat"))
     seen = []
     for frame in range(len(recording)):
-        panel.update(
-            LivePose(person.skeleton, SIZE, recording.time_s[frame], person.xy_px[frame], person.score[frame])
-        )
+        panel.update(LivePose(person.skeleton, SIZE, recording.time_s[frame], person.xy_px[frame], person.score[frame]))
         seen.append(dict(panel.reading.metrics)["Phase"])
     assert {"down", "up", "ready"} <= set(seen)
     in_order = [phase for before, phase in zip([""] + seen, seen, strict=False) if phase != before]
     downs = [i for i, phase in enumerate(in_order) if phase == "down"]
     assert len(downs) >= 2
-    assert all("up" in in_order[i:j] for i, j in zip(downs, downs[1:], strict=False)), "no two ways down in a row"
+    assert all("up" in in_order[i:j] for i, j in pairwise(downs)), "no two ways down in a row"
 
 
 def test_the_movement_is_recognised_and_reset_forgets_it() -> None:
@@ -201,9 +200,7 @@ def test_the_movement_is_recognised_and_reset_forgets_it() -> None:
     person = recording.people[0]
     panel = MovementPanel(PanelSettings())
     for frame in range(len(recording)):
-        panel.update(
-            LivePose(person.skeleton, SIZE, recording.time_s[frame], person.xy_px[frame], person.score[frame])
-        )
+        panel.update(LivePose(person.skeleton, SIZE, recording.time_s[frame], person.xy_px[frame], person.score[frame]))
     assert dict(panel.reading.metrics)["Movement"] == "squat"
     panel.reset()
     assert panel.repetitions == ()
@@ -211,7 +208,7 @@ def test_the_movement_is_recognised_and_reset_forgets_it() -> None:
 
 
 def test_nobody_in_view_is_nothing_special() -> None:
-    worker = LiveWorker(Told, make_panels(PanelSettings()))
+    worker = LiveWorker(Told, PanelSet(make_panels(PanelSettings())))
     try:
         for frame in range(90):
             worker.offer(black(), frame / 30)

@@ -294,6 +294,17 @@ def test_a_set_read_from_lowest_to_lowest_point_is_cut_anew() -> None:
     assert of_movement(MOVEMENTS["squat"], sequence, true) == true
 
 
+def test_a_hold_at_the_lowest_point_is_one_repetition_when_cut_anew() -> None:
+    """Somebody who rests at the bottom: the counter may tell from bottom to bottom, with a long time in between."""
+    sequence = film(lambda share, _: squat(1 - share), yaw_deg=SIDE, repetitions=5)
+    tops = repetitions_of(sequence, 5)
+    found = of_movement(movement_named("squat"), clean(sequence), tops)
+    whole = [repetition for repetition in found if repetition.complete]
+    assert len(whole) == 4
+    for repetition, (first, last) in zip(whole, pairwise(tops), strict=True):
+        assert first.turn_s < repetition.turn_s < last.turn_s
+
+
 def test_what_hardly_moves_is_not_the_movement_asked_for() -> None:
     nod = film(lambda share, _: squat(0.12 * share), yaw_deg=SIDE)
     assert of_movement(MOVEMENTS["squat"], nod, repetitions_of(nod)) == ()

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from pipeline.movements import Measurements, MovementReport, judge, measure_repetitions
+from pipeline.movements.geometry import sustained
 from pipeline.movements.squat import PRESETS, SquatParameters
+from pipeline.poses import PoseSequence
 from tests.pipeline.movements.stick import DOWN_S, HOLD_S, PERIOD_S, Legs, film, repetitions_of, squat
 
 FRONT, OBLIQUE, SIDE, BACK = 0.0, 45.0, 90.0, 180.0
@@ -180,3 +182,45 @@ def test_a_margin_within_the_error_is_no_remark() -> None:
     assert faults(judge(found, SquatParameters(thigh_deg=depth - 0.3))) == [set()] * 3
     assert faults(judge(found, SquatParameters(thigh_deg=depth - 6.0))) == [{"shallow"}] * 3
     assert faults(judge(found, SquatParameters(thigh_deg=depth - 0.3, min_confidence=0.4)))[1] == {"shallow"}
+
+
+@pytest.mark.parametrize("fps", [10.0, 30.0, 60.0])
+def test_what_does_not_last_is_not_the_extreme(fps: float) -> None:
+    time_s = np.arange(0, 3, 1 / fps)
+    curve = np.ones(len(time_s))
+    curve[len(curve) // 2] = -5.0
+    curve[3] = np.nan
+    level = sustained(curve, time_s)
+    assert np.isnan(level[3]) and np.nanmin(level) == 1.0
+    curve[(time_s >= 1.0) & (time_s < 1.3)] = 0.2
+    assert np.nanmin(sustained(curve, time_s)) == 0.2
+
+
+def test_one_bad_frame_does_not_bring_the_knees_together() -> None:
+    sequence = film(lambda share, _: squat(share, Legs()), yaw_deg=FRONT)
+    repetitions = repetitions_of(sequence)
+    good = value(measure_repetitions(sequence, "squat", repetitions, cleaned=True), "knee_separation_ratio")
+    xy_px = sequence.xy_px.copy()
+    knees = [sequence.skeleton.index(f"{side}_knee") for side in ("left", "right")]
+    frame = int(np.abs(sequence.time_s - repetitions[1].turn_s).argmin())
+    xy_px[frame, knees] = xy_px[frame, knees[::-1]]
+    bad = measure_repetitions(replace(sequence, xy_px=xy_px), "squat", repetitions, cleaned=True)
+    assert value(bad, "knee_separation_ratio") == pytest.approx(good, abs=0.05)
+
+
+def test_a_foot_that_seems_to_turn_is_no_heel_rise_from_an_angle() -> None:
+    sequence = film(lambda share, _: squat(share, Legs()), yaw_deg=OBLIQUE)
+    repetitions = repetitions_of(sequence)
+    depth = squat_effort(sequence)
+    xy_px = sequence.xy_px.copy()
+    for side in ("left", "right"):  # the toes sink in the picture, the heels stay
+        toe = sequence.skeleton.index(f"{side}_foot_index")
+        xy_px[:, toe, 1] += 14.0 * depth
+    report = judge(measure_repetitions(replace(sequence, xy_px=xy_px), "squat", repetitions))
+    assert "heels_up" not in set.union(*faults(report))
+
+
+def squat_effort(sequence: PoseSequence) -> np.ndarray:
+    """(T,) 0 standing to 1 at the lowest point."""
+    hips = sequence["left_hip"][:, 1]
+    return np.asarray((hips - hips.min()) / np.ptp(hips))

@@ -190,13 +190,22 @@ def test_stored_falls_scores_and_exercises_are_printed() -> None:
     results = {
         "falls": {"events": [{"person": 1, "onset_s": 2.0, "impact_s": 2.63, "lying_s": None, "probability": 0.93}]},
         "score-squat": {"score": 1.24, "interval": [0.9, 1.6], "band": "good", "exercise": "deep_squat",
-                        "reasons": [{"text": "The knees fell inwards at 3.1 s."}, "Shallow."], "verdicts": {}},
+                        "reasons": [{"joint": "left_knee", "time_s": 3.14, "points": 0.42, "repetition": 2,
+                                     "rule": "knees fell inwards"}, "Shallow."], "verdicts": {},
+                        "target": "It is not a clinician's grade."},
         "recognition": {"segments": [{"exercise": "push_up", "start_s": 1, "end_s": 9.5, "confidence": 0.8,
                                       "repetitions": 4, "person": 1}]},
     }  # fmt: skip
     sections = {s.title: repr(s.blocks) for s in stored_sections(results, 1)}
     assert "1 fall was found" in sections["Falls"] and "2.6 s" in sections["Falls"] and "93%" in sections["Falls"]
-    for part in ("1.2", "0.9 to 1.6", "deep squat", "knees fell inwards", "Shallow.", "not a clinician"):
+    for part in (
+        "1.2",
+        "0.9 to 1.6",
+        "deep squat",
+        "left knee in repetition 2 at 3.1 s, 0.4 points: knees fell inwards",
+        "Shallow.",
+        "not a clinician",
+    ):
         assert part in sections["Exercise score"]
     assert "push up" in sections["Exercises in the clip"] and "1.0 s to 9.5 s" in sections["Exercises in the clip"]
     assert stored_sections({"falls": {"events": [], "person": 2}}, 1) == []

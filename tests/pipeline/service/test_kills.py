@@ -8,9 +8,9 @@ from benchmarks.reliability import kill_batch, kill_infer, kill_service
 
 
 def test_a_killed_service_loses_no_acknowledged_job(tmp_path: Path) -> None:
-    outcome = kill_service(tmp_path, kills=2, longest_s=1.5)
-    assert outcome.kills == 2
-    assert outcome.runs >= outcome.asked
+    outcome = kill_service(tmp_path, kills=1, longest_s=2.0)
+    assert outcome.kills == 1
+    assert outcome.runs >= outcome.asked >= 1
     assert outcome.troubles == []
 
 

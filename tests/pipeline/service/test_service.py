@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import errno
 import io
 import json
 import os
+import tempfile
 import threading
 from pathlib import Path
 
@@ -123,6 +125,25 @@ def test_a_job_tells_how_far_it_is_and_stops_when_deleted(
     assert no_uploads_left(tmp_path / "store")
 
 
+def test_a_stopped_service_goes_on_where_it_was(model: CountingPeople, clip: Path, tmp_path: Path) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    def wait(number: int) -> None:
+        if number == 2:
+            reached.set()
+            assert go_on.wait(20)
+
+    model.watch = wait
+    with TestClient(create_app(tmp_path / "store"), base_url="http://localhost") as client:
+        made = [post(client, clip).json()["id"] for _ in range(2)]
+        assert reached.wait(20)
+        threading.Timer(0.2, go_on.set).start()  # once the service is being stopped
+    assert RunStore(tmp_path / "store").runs() == []
+    with TestClient(create_app(tmp_path / "store"), base_url="http://localhost") as client:
+        assert [ended(client, job)["state"] for job in made] == ["done", "done"]
+    assert len(RunStore(tmp_path / "store").runs()) == 2
+
+
 def test_callers_see_only_their_own(clip: Path, tmp_path: Path) -> None:
     with TestClient(create_app(tmp_path / "store", (MINE, YOURS))) as client:
         mine = post(client, clip, **bearer(MINE)).json()["id"]
@@ -141,6 +162,39 @@ def test_callers_see_only_their_own(clip: Path, tmp_path: Path) -> None:
         assert client.get(f"/jobs/{mine}", **bearer(MINE)).status_code == 200
     for file in (tmp_path / "store").rglob("*"):
         assert not file.is_file() or MINE.encode() not in file.read_bytes(), "tokens are stored nowhere"
+
+
+@pytest.mark.parametrize("header", [b"", b"Bearer guess", b"Basic " + MINE.encode(), b"Bearer \xff"])
+def test_a_stranger_s_upload_is_not_even_read(header: bytes, tmp_path: Path) -> None:
+    app = create_app(tmp_path / "store", (MINE,), work=False)
+    sent: list[dict[str, object]] = []
+
+    async def receive() -> dict[str, object]:
+        raise AssertionError("the body was read")
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/jobs", "raw_path": b"/jobs", "query_string": b"",
+        "headers": [(b"authorization", header), (b"content-type", b"multipart/form-data; boundary=b")],
+        "server": ("localhost", 80), "client": ("127.0.0.1", 1), "scheme": "http", "root_path": "",
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 401
+
+
+def test_a_full_disk_while_the_upload_comes_in_is_said(
+    client: TestClient, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(tempfile.SpooledTemporaryFile):  # type: ignore[type-arg]
+        def write(self, _content: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("starlette.formparsers.SpooledTemporaryFile", Full)
+    answer = post(client, clip)
+    assert answer.status_code == 507
+    assert "No space left" in answer.json()["detail"]
 
 
 def test_too_large_is_refused_before_it_is_stored(clip: Path, tmp_path: Path) -> None:

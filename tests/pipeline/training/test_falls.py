@@ -24,7 +24,10 @@ from pipeline.training.fall_scenes import SCENES, acted_examples
 from pipeline.training.fall_sources import NEVER_TRAIN, training_takes
 from pipeline.training.falls import STAGE, FallsConfig, folds_of
 
-FORBIDDEN = {"upfall": {"A1_T1", "A2_T2", "A3_T1", "A8_T1", "A9_T1", "A11_T1"}, "urfd": {"fall-02", "fall-17", "fall-19"}}
+FORBIDDEN = {
+    "upfall": {"A1_T1", "A2_T2", "A3_T1", "A8_T1", "A9_T1", "A11_T1"},
+    "urfd": {"fall-02", "fall-17", "fall-19"},
+}
 
 
 def test_nothing_that_also_stands_in_the_test_clips_is_trained_on() -> None:

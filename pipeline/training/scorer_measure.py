@@ -1,0 +1,163 @@
+"""What the scorer's held-out scores are worth, with a forest on hand features and a leaky split beside them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.poses import Array
+from pipeline.scoring.exercises import EXERCISES
+from pipeline.scoring.target import distances_to_others
+from pipeline.training.dataset import Repetitions
+from pipeline.training.framework import Work
+
+if TYPE_CHECKING:
+    from pipeline.training.scorer import ScorerConfig
+
+FORESTS = 100  # trees
+_DRAWS = 300
+
+
+def auc(score: Array, incorrect: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve; NaN with one verdict only."""
+    from sklearn.metrics import roc_auc_score
+
+    if incorrect.all() or not incorrect.any():
+        return float("nan")
+    return float(roc_auc_score(incorrect, score))
+
+
+def by_exercise(score: Array, data: Repetitions) -> dict[str, float]:
+    """The area under the curve of each exercise."""
+    found = {}
+    for exercise in EXERCISES.values():
+        own = data.exercise == exercise.position
+        if own.any():
+            found[exercise.name] = auc(score[own], data.incorrect[own])
+    return found
+
+
+def mean_with_interval(score: Array, data: Repetitions, seed: int = 0) -> dict[str, float]:
+    """The mean of the exercises' areas, and 95 % of its bootstrap draws over people."""
+    rng = np.random.default_rng(seed)
+    people = np.unique(data.subject)
+    rows = {who: np.flatnonzero(data.subject == who) for who in people}
+    draws = []
+    for _ in range(_DRAWS):
+        index = np.concatenate([rows[who] for who in rng.choice(people, len(people))])
+        draws.append(np.nanmean(list(by_exercise(score[index], data.select(index)).values())))
+    value = float(np.nanmean(list(by_exercise(score, data).values())))
+    return {"value": value, "low": float(np.quantile(draws, 0.025)), "high": float(np.quantile(draws, 0.975))}
+
+
+def hand_features(xyz: NDArray[np.float32], counted: tuple[int, ...]) -> NDArray[np.float32]:
+    """(N, K) of (N, 48, 13, 3): places at 12 moments, highest, lowest, spread, and spread of the velocity."""
+    x = xyz[:, :, list(counted)]
+    n = len(x)
+    velocity = np.diff(x, axis=1)
+    parts = [x[:, ::4], x.max(axis=1), x.min(axis=1), x.std(axis=1), velocity.std(axis=1)]
+    return np.concatenate([part.reshape(n, -1) for part in parts], axis=1)
+
+
+def forest(data: Repetitions, groups: NDArray[Any], seed: int = 0) -> Array:
+    """(N,) held-out probability of incorrect by a forest an exercise, leaving one group out at a time."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    found = np.full(len(data), np.nan)
+    for exercise in EXERCISES.values():
+        own = np.flatnonzero(data.exercise == exercise.position)
+        features, answer = hand_features(data.xyz[own], exercise.counted), data.incorrect[own]
+        for group in np.unique(groups[own]):
+            test = groups[own] == group
+            if len(np.unique(answer[~test])) < 2:
+                continue
+            trees = RandomForestClassifier(FORESTS, min_samples_leaf=2, random_state=seed)
+            trees.fit(features[~test], answer[~test])
+            found[own[test]] = trees.predict_proba(features[test])[:, 1]
+    return found
+
+
+def measure(config: ScorerConfig, work: Work, data: Repetitions) -> dict[str, Any]:
+    """The metrics of the training in ``work.folder``; writes its plots there."""
+    from scipy.stats import spearmanr
+
+    with np.load(work.folder / "held_out.npz") as stored:
+        score, target = stored["score"], stored["target"]
+    about = json.loads((work.folder / f"scorer-{config.design}.json").read_text(encoding="utf-8"))
+    known = np.isfinite(score)
+    shown = known & (data.source == data.source[0])  # one sensor: the same performance must not count twice
+    some, some_score, some_target = data.select(shown), score[shown], target[shown]
+    interval = about["intervals"]
+    error = np.abs(some_score - some_target)
+    rank = {
+        exercise.name: float(
+            spearmanr(some_score[some.exercise == exercise.position], some_target[some.exercise == exercise.position])[
+                0
+            ]
+        )
+        for exercise in EXERCISES.values()
+        if (some.exercise == exercise.position).sum() > 2
+    }
+    metrics: dict[str, Any] = {
+        "repetitions": int(shown.sum()),
+        "subjects": sorted(np.unique(some.subject).tolist()),
+        "source": str(data.source[0]),
+        "spearman_of_target": {"mean": float(np.nanmean(list(rank.values()))), **rank},
+        "mean_absolute_error": float(error.mean()),
+        "interval": interval,
+    }
+    if data.graded:
+        rng = np.random.default_rng(config.seed)
+        draws = [error[rng.integers(0, len(error), len(error))].mean() for _ in range(_DRAWS)]
+        primary = {"name": "mean absolute error of the grade, people left out", "value": float(error.mean()),
+                   "low": float(np.quantile(draws, 0.025)), "high": float(np.quantile(draws, 0.975)),
+                   "higher_is_better": False}  # fmt: skip
+        return {"primary": primary, **metrics}
+    work.progress("a forest on the same people", 0.3)
+    plain = forest(some, some.subject)
+    work.progress("a leaky split", 0.7)
+    leaky = forest(some, np.random.default_rng(config.seed).integers(0, 8, len(some)))
+    formula = np.full(len(some), np.nan)
+    for exercise in EXERCISES.values():
+        own = some.exercise == exercise.position
+        if own.any():
+            part = some.select(own)
+            formula[own] = distances_to_others(
+                part.xyz.astype(np.float64), part.subject, part.incorrect, exercise.counted
+            )
+    metrics |= {
+        "auc": by_exercise(some_score, some),
+        "forest": {**mean_with_interval(plain, some), "auc": by_exercise(plain, some)},
+        "leaky_random_split_forest": {**mean_with_interval(leaky, some), "auc": by_exercise(leaky, some)},
+        "distance_formula": {**mean_with_interval(formula, some), "auc": by_exercise(formula, some)},
+    }
+    _plots(work, some, some_score, some_target, metrics)
+    name = "mean AUC of correct against incorrect, leaving one person out"
+    return {"primary": {"name": name, **mean_with_interval(some_score, some), "higher_is_better": True}, **metrics}
+
+
+def _plots(work: Work, data: Repetitions, score: Array, target: Array, metrics: dict[str, Any]) -> None:
+    """Score against target, and the areas of the exercises, as PNG."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import pandas as pd
+    import seaborn as sns
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    verdict = np.where(data.incorrect, "incorrect", "correct")
+    sns.scatterplot(x=target, y=score, hue=verdict, s=9, ax=left)
+    left.set(xlabel="derived target", ylabel="score of people left out", xlim=(-0.1, 4.1), ylim=(-0.1, 4.1))
+    rows = [
+        {"exercise": name.replace("_", " "), "method": method, "AUC": value}
+        for method, values in (("network", metrics["auc"]), ("forest", metrics["forest"]["auc"]))
+        for name, value in values.items()
+    ]
+    sns.barplot(pd.DataFrame(rows), y="exercise", x="AUC", hue="method", ax=right)
+    right.set(xlim=(0.5, 1.0), ylabel="")
+    figure.savefig(work.folder / "scorer.png", dpi=110)

@@ -1,0 +1,278 @@
+"""The training set and a whole small training: sources, splits, windows, train, evaluate, corrected labels."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from pipeline import settings
+from pipeline.recognition.classes import CLASSES, EXERCISES, UNKNOWN, RecognitionError
+from pipeline.recognition.labels import LabelledSpan, checked_spans, labels_file, read_labels
+from pipeline.recognition.recognizer import NETWORKS, Recognizer
+from pipeline.recognition.windows import CORE_INDEX, WINDOW, seen_frames
+from pipeline.skeletons import BLAZEPOSE_33, KINECT_20
+from pipeline.synthetic.motions import Actor, act
+from pipeline.training import framework, recognition_sources
+from pipeline.training.framework import TrainingError
+from pipeline.training.recognition import STAGE, RecognitionConfig, choice
+from pipeline.training.recognition_camera import as_blazepose, seen_by_camera, with_arms_of
+from pipeline.training.recognition_data import load_tracks, places, plain_windows, source_weights, varied_windows
+from pipeline.training.recognition_sources import NOBODY_KNOWS, Track, samples_within, split_evenly, split_of
+from tests.pipeline.recognition.people import filmed
+
+UNKNOWN_NUMBER = CLASSES.index(UNKNOWN)
+SMALL = RecognitionConfig(
+    sources=("actor",), actor_exercises=4, actor_others=3, views=1, epochs=2, windows_an_epoch=64, batch_size=32
+)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(settings, "cache_dir", lambda: tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def tracks() -> list[Track]:
+    rng = np.random.default_rng(0)
+    bodies = list(recognition_sources.actor(rng, 2, 1))
+    return [track for body in bodies for track in recognition_sources.filmed(body, rng, 2)]
+
+
+def test_the_cameras_picture_is_seen_from_its_side() -> None:
+    """From a person's left, the left hand is nearer; the head is above; the hips do not change the picture's size."""
+    points = act(Actor("stand", variation=0.0), np.arange(0, 1, 0.1)).joints_m
+    left, nose, ankle = (BLAZEPOSE_33.index(j) for j in ("left_wrist", "nose", "left_ankle"))
+    picture = seen_by_camera(points, np.random.default_rng(0), yaw_deg=90.0)
+    assert (picture[:, left, 2] < picture[:, BLAZEPOSE_33.index("right_wrist"), 2]).all()
+    assert (picture[:, nose, 1] < picture[:, ankle, 1]).all()
+    front = seen_by_camera(points, np.random.default_rng(0), yaw_deg=0.0)
+    assert (front[:, left, 0] > front[:, BLAZEPOSE_33.index("right_wrist"), 0]).all()
+
+
+def test_a_kinects_head_becomes_a_nose_before_it() -> None:
+    points = np.zeros((3, len(KINECT_20), 3))
+    for joint, place in {"head": (0, 1.6, 0), "left_shoulder": (0.2, 1.4, 0), "right_shoulder": (-0.2, 1.4, 0),
+                         "left_hip": (0.1, 0.9, 0), "right_hip": (-0.1, 0.9, 0)}.items():  # fmt: skip
+        points[:, KINECT_20.index(joint)] = place
+    found = as_blazepose(points, KINECT_20)
+    assert_allclose(found[:, BLAZEPOSE_33.index("nose")], [[0, 1.6, 0.11]] * 3)
+    named = as_blazepose(
+        points,
+        [
+            "HipCenter",
+            "Spine",
+            "ShoulderCenter",
+            "Head",
+            "ShoulderLeft",
+            "ElbowLeft",
+            "WristLeft",
+            "HandLeft",
+            "ShoulderRight",
+            *(f"x{n}" for n in range(3)),
+            "HipLeft",
+            "KneeLeft",
+            "AnkleLeft",
+            "FootLeft",
+            "HipRight",
+            *(f"y{n}" for n in range(3)),
+        ],
+    )
+    assert_allclose(named[:, BLAZEPOSE_33.index("left_hip")], found[:, BLAZEPOSE_33.index("left_hip")])
+
+
+def test_grafted_arms_keep_the_bodys_lengths_and_the_donors_angles() -> None:
+    time_s = np.arange(0, 3, 1 / 15)
+    donor = act(Actor("biceps_curl", 1, variation=0.0, facing_deg=70.0), time_s).joints_m
+    body = act(Actor("stand", facing_deg=-30.0), time_s).joints_m
+    mixed = with_arms_of(body, donor)
+    at = BLAZEPOSE_33.index
+
+    def elbow(points: np.ndarray) -> np.ndarray:
+        a = points[:, at("left_shoulder")] - points[:, at("left_elbow")]
+        b = points[:, at("left_wrist")] - points[:, at("left_elbow")]
+        return np.degrees(np.arccos((a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)))
+
+    assert_allclose(elbow(mixed), elbow(donor), atol=1e-3)
+    assert np.ptp(elbow(mixed)) > 60
+    assert_allclose(mixed[:, at("left_knee")], body[:, at("left_knee")])
+    length = np.linalg.norm(mixed[:, at("left_elbow")] - mixed[:, at("left_shoulder")], axis=1)
+    own = np.linalg.norm(body[:, at("left_elbow")] - body[:, at("left_shoulder")], axis=1)
+    assert_allclose(length, np.median(own), rtol=1e-6)
+
+
+def test_labels_leave_the_edges_of_a_set_open() -> None:
+    marks = samples_within(np.arange(0, 10, 0.1), np.array([[3.0, 4.0], [4.3, 5.0]]), 2)
+    assert (marks[31:50] == 2).all()  # a short rest belongs to the set
+    assert (marks[[25, 55]] == NOBODY_KNOWS).all()
+    assert (marks[[5, 90]] == UNKNOWN_NUMBER).all()
+
+
+def test_splits_are_fixed_and_even_over_classes() -> None:
+    assert split_of("ui_prmd/3") == split_of("ui_prmd/3")
+    sides = split_evenly({f"{label}/{n}": label for label in "abc" for n in range(20)})
+    for label in "abc":
+        own = [side for name, side in sides.items() if name.startswith(label)]
+        assert (own.count("test"), own.count("validation")) == (4, 3)
+
+
+def test_the_views_of_a_motion_share_a_split(tracks: list[Track]) -> None:
+    sides = defaultdict(set)
+    for track in tracks:
+        sides[track.group].add(track.split)
+    assert all(len(found) == 1 for found in sides.values())
+    assert {CLASSES[int(label)] for track in tracks for label in set(track.label) if label >= 0} == set(CLASSES)
+
+
+def test_windows_are_drawn_from_certain_labels_and_every_class_counts(tracks: list[Track]) -> None:
+    found = places(tracks, "train")
+    for number, centre, label in zip(found.track, found.centre, found.label, strict=True):
+        assert tracks[number].label[centre] == label and tracks[number].split == "train"
+    weights = source_weights(tracks, found, ("repcount",), 0.65)
+    assert weights.sum() == pytest.approx(1)
+    shares = [weights[found.label == label].sum() for label in np.unique(found.label[found.label != UNKNOWN_NUMBER])]
+    assert_allclose(shares, shares[0])
+
+
+def test_varied_windows_are_boxed_and_spoiled(tracks: list[Track]) -> None:
+    found = places(tracks, "train", 40)
+    plain, varied = plain_windows(tracks, found), varied_windows(tracks, found, np.random.default_rng(3))
+    assert varied.shape == plain.shape == (len(found.track), WINDOW, 33, 3)
+    core = varied[:, :, CORE_INDEX, :2]
+    seen = seen_frames(varied)
+    assert np.nanmin(core[seen]) >= 0 and np.nanmax(core[seen]) <= 1
+    assert np.isnan(core).mean() > np.isnan(plain[:, :, CORE_INDEX, :2]).mean()
+    assert (seen.sum(axis=1) > 0).all()
+
+
+@pytest.mark.parametrize("network", list(NETWORKS))
+@pytest.mark.usefixtures("cache")
+def test_a_training_goes_from_configuration_to_metrics(network: str, tmp_path: Path) -> None:
+    config = RecognitionConfig(**{**SMALL.__dict__, "network": network})
+    folder = framework.train(STAGE, config, tmp_path / network)
+    rows = (folder / "history.csv").read_text().splitlines()
+    assert len(rows) == 3
+    assert float(rows[2].split(",")[1]) < float(rows[1].split(",")[1])  # the loss falls
+    recognizer = Recognizer.load(network, folder)
+    assert 0.1 < recognizer.calibration.temperature < 8
+    metrics = framework.evaluate(STAGE, config, folder)
+    assert metrics["windows"]["actor"]["windows"] > 20
+    exports = metrics["exports"]
+    assert abs(exports["onnx"]["loss"]) < 0.01
+    assert exports["int8"]["bytes"] < exports["onnx"]["bytes"]
+    assert (folder / "confusion-actor.png").stat().st_size > 5000
+    written = framework.deploy(STAGE, config, folder, "small", tmp_path / "checkpoints")
+    assert {path.name for path in written} >= {f"recognition-{network}.safetensors", f"recognition-{network}.json"}
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    whole = framework.train(STAGE, SMALL, tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    def stop(text: str, _share: float) -> None:
+        if text.startswith("epoch 2"):
+            raise Killed
+
+    with pytest.raises(Killed):
+        framework.train(STAGE, SMALL, tmp_path / "parts", progress=stop)
+    parts = framework.train(STAGE, SMALL, tmp_path / "parts")
+    first, second = (load_file(folder / "recognition-motion.safetensors") for folder in (whole, parts))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.usefixtures("cache")
+def test_data_that_is_not_there_is_a_sentence() -> None:
+    with pytest.raises(TrainingError, match="cannot be read"):
+        load_tracks(choice(RecognitionConfig(data="/nowhere", sources=("repcount",))), lambda *_: None)
+    with pytest.raises(TrainingError, match="no source films"):
+        load_tracks(choice(RecognitionConfig(sources=("films",))), lambda *_: None)
+    with pytest.raises(ValueError, match="network must be one of"):
+        RecognitionConfig(network="lstm")
+
+
+@pytest.mark.usefixtures("cache")
+def test_corrected_labels_are_read_from_any_place_that_fsspec_knows() -> None:
+    import fsspec
+
+    squats = filmed(Actor("squat", 2, seed=4))
+    with fsspec.open("memory://labels/one.json", "wb") as file:
+        file.write(labels_file(squats, [LabelledSpan(1.0, 3.0, "lunge")], "mine"))
+    config = RecognitionConfig(sources=(), corrected=("memory://labels/*.json",))
+    (track,) = load_tracks(choice(config), lambda *_: None)
+    assert track.source == "corrected" and (track.label == CLASSES.index("lunge")).sum() == 31
+    with pytest.raises(TrainingError, match="no corrected labels"):
+        load_tracks(choice(RecognitionConfig(sources=(), corrected=("memory://nothing/*.json",))), lambda *_: None)
+
+
+def test_data_sets_are_read_from_any_place_that_fsspec_knows() -> None:
+    import fsspec
+
+    with fsspec.open("memory://lab/repcount/repcount_test152.npz", "wb") as file:
+        np.savez(
+            file, lm_u16=np.random.default_rng(0).integers(1, 500, (120, 33, 3), dtype=np.uint16),
+            scale=np.float32(0.002), offset=np.array([0, 60, 120]), label=np.array(["squat", "pommelhorse"]),
+            name=np.array(["a", "b"]),
+            rep_video=np.array([0]), rep_start_end=np.array([[0, 59]]),
+        )  # fmt: skip
+    first, second = recognition_sources.repcount("memory://lab")
+    assert set(first.label) == {CLASSES.index("squat")} and set(second.label) == {UNKNOWN_NUMBER}
+    assert first.points.shape == (30, 33, 3)
+
+
+def test_repcount_has_every_class_on_every_side() -> None:
+    root = settings.data_dir() / "data"
+    if not (root / recognition_sources.REPCOUNT).is_file():
+        pytest.skip("the private data set RepCount is not here")
+    found = list(recognition_sources.repcount(str(root)))
+    assert len(found) == 152
+    for side in ("train", "validation", "test"):
+        labels = {CLASSES[int(one)] for track in found if track.split == side for one in set(track.label) if one >= 0}
+        assert labels >= {
+            "squat",
+            "push_up",
+            "pull_up",
+            "sit_up",
+            "jumping_jack",
+            "front_raise",
+            "bench_press",
+            UNKNOWN,
+        }
+
+
+def test_every_exercise_has_more_than_one_source() -> None:
+    named: dict[str, set[str]] = {name: {"actor"} for name in EXERCISES}
+    tables = {
+        "repcount": recognition_sources.REPCOUNT_CLASSES.values(),
+        "countix": recognition_sources.COUNTIX_CLASSES.values(),
+        "ui_prmd": recognition_sources.UI_PRMD_CLASSES.values(),
+        "irds": recognition_sources.IRDS_CLASSES.values(),
+        "grafted": recognition_sources.ARM_EXERCISES,
+    }
+    for source, names in tables.items():
+        for name in names:
+            named.setdefault(name, set()).add(source)
+    assert all(len(sources) >= 2 for name, sources in named.items() if name in EXERCISES)
+
+
+def test_rows_of_labels_are_checked_in_words() -> None:
+    good = [{"start_s": 4.0, "end_s": 6.0, "exercise": "squat"}, {"start_s": 1.0, "end_s": 3.0, "exercise": "lunge"}]
+    assert [span.start_s for span in checked_spans(good, 0.0, 10.0)] == [1.0, 4.0]
+    for row, words in (
+        ({"start_s": 2.0, "end_s": None, "exercise": "squat"}, "not complete"),
+        ({"start_s": 2.0, "end_s": 5.0, "exercise": "swim"}, "no exercise 'swim'"),
+        ({"start_s": 5.0, "end_s": 4.0, "exercise": "squat"}, "no part of this clip"),
+        ({"start_s": 2.0, "end_s": 5.0, "exercise": "squat"}, "overlap"),
+    ):
+        with pytest.raises(RecognitionError, match=words):
+            checked_spans([*good, row], 0.0, 10.0)
+    with pytest.raises(RecognitionError, match="no file of recognition labels"):
+        read_labels(b'{"kind": "something else"}')

@@ -1,0 +1,114 @@
+"""The scorers: what they see, what they cannot see, and that their reasons are true. Random weights do for that."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.networks.scorer import DESIGNS
+from pipeline.scoring.canonical import FRAMES, Canonical, mirror
+from pipeline.scoring.exercises import EXERCISES
+from pipeline.scoring.intervals import Intervals
+from pipeline.scoring.models import SCORERS, ModelMissingError, ScorerModel, read_scorer, write
+from pipeline.scoring.scorer import (
+    LEAST_POINTS,
+    MOMENTS,
+    moment_weights,
+    raw_scores,
+    replaced,
+    score_repetition,
+)
+from pipeline.skeletons import KINECT_13
+from pipeline.training.scorer import new_network
+from tests.pipeline.scoring.performed import SQUAT, squats
+
+
+@pytest.fixture(scope="module", params=list(DESIGNS))
+def model(request: pytest.FixtureRequest) -> ScorerModel:
+    """Random weights, made to answer strongly, so that differences show."""
+    torch.manual_seed(3)
+    data = squats(people=2, repetitions=2)
+    network = new_network(data, np.zeros(len(data)), request.param).eval()
+    last = [layer for layer in network.dense if isinstance(layer, torch.nn.Linear)][-1]
+    with torch.no_grad():
+        last.weight.mul_(8)
+    return ScorerModel(request.param, network, Intervals((0.3, 0.5, 0.7), 0.9, 0.9), "derived from a test")
+
+
+@pytest.fixture(scope="module")
+def bad() -> Canonical:
+    data = squats(people=1, repetitions=1)
+    return Canonical(data.xyz[data.incorrect][0].astype(float), np.linspace(2.0, 4.0, FRAMES), False)
+
+
+def test_a_score_with_interval_and_band(model: ScorerModel, bad: Canonical) -> None:
+    found = score_repetition(model, bad, SQUAT)
+    assert 0 <= found.low <= found.score <= found.high <= 4
+    assert (found.start_s, found.end_s) == (2.0, 4.0)
+    assert raw_scores(model, [bad.xyz], SQUAT)[0] == pytest.approx(found.score, abs=1e-5)
+
+
+def test_what_is_said_to_cost_points_does(model: ScorerModel, bad: Canonical) -> None:
+    found = score_repetition(model, bad, SQUAT)
+    reference = model.network.reference[SQUAT.position].double().numpy()
+    weights = moment_weights()
+    assert np.allclose(weights.sum(axis=0), 1) and weights.shape == (MOMENTS, FRAMES)
+    for joint, moment in ((KINECT_13.index("left_knee"), 2), (KINECT_13.index("head"), 4)):
+        mask = np.zeros((FRAMES, 13))
+        mask[:, joint] = weights[moment]
+        by_hand = found.score - raw_scores(model, [replaced(bad.xyz, reference, mask)], SQUAT)[0]
+        assert found.costs[joint, moment] == pytest.approx(by_hand, abs=1e-4)
+    for reason in found.reasons:
+        assert reason.points >= LEAST_POINTS
+        assert 2.0 <= reason.start_s < reason.time_s < reason.end_s <= 4.0
+        assert reason.joint not in SQUAT.free
+    at_reference = Canonical(reference, bad.time_s, False)
+    assert not score_repetition(model, at_reference, SQUAT).reasons  # nothing to put right
+
+
+def test_free_joints_do_not_count_at_all(model: ScorerModel, bad: Canonical) -> None:
+    for exercise in EXERCISES.values():
+        waving = bad.xyz.copy()
+        free = [KINECT_13.index(joint) for joint in exercise.free]
+        waving[:, free] += np.random.default_rng(0).normal(0, 1.0, (FRAMES, len(free), 3))
+        before, after = raw_scores(model, [bad.xyz, waving], exercise)
+        assert after == pytest.approx(before, abs=1e-5)
+        assert np.all(score_repetition(model, bad, exercise).costs[free] == 0)
+
+
+def test_the_exercise_is_an_input(model: ScorerModel, bad: Canonical) -> None:
+    scores = [raw_scores(model, [bad.xyz], exercise)[0] for exercise in EXERCISES.values()]
+    assert len(np.unique(np.round(scores, 4))) > 1
+    assert raw_scores(model, [mirror(bad.xyz)], SQUAT).shape == (1,)
+
+
+def test_shipped_scorers_are_there_and_small() -> None:
+    from pipeline.scoring.models import CHECKPOINTS
+
+    for design in SCORERS:
+        loaded = read_scorer(design)
+        assert loaded.intervals.coverage == 0.9
+        assert "not a clinician" in loaded.target
+        assert (CHECKPOINTS / f"scorer-{design}.safetensors").stat().st_size < 3e6
+        assert (CHECKPOINTS / f"scorer-{design}.md").is_file()
+        reference = loaded.network.reference.numpy()
+        for exercise in EXERCISES.values():  # people's usual way of doing it scores well
+            assert raw_scores(loaded, [reference[exercise.position]], exercise)[0] < 1.0
+    with pytest.raises(ModelMissingError, match="no scorer"):
+        read_scorer("oracle")
+
+
+def test_damaged_weights_are_a_sentence(model: ScorerModel, tmp_path: object) -> None:
+    from pathlib import Path
+
+    folder = Path(str(tmp_path))
+    about = {"intervals": model.intervals.to_json(), "target": "", "anchors": {}}
+    write(f"scorer-{model.design}", folder, model.network, about)
+    data = squats(people=1, repetitions=1)
+    one = data.xyz[0].astype(float)
+    again = read_scorer(model.design, folder)
+    assert raw_scores(again, [one], SQUAT)[0] == pytest.approx(raw_scores(model, [one], SQUAT)[0], abs=0.05)
+    (folder / f"scorer-{model.design}.safetensors").write_bytes(b"broken")
+    with pytest.raises(ModelMissingError, match="missing or damaged"):
+        read_scorer(model.design, folder)

@@ -1,0 +1,275 @@
+"""Virtual cameras, noise, windows and the training loop of the lift, on motion made here."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from pipeline.networks.lift import INPUTS, TemporalLift
+from pipeline.scoring.lift import WINDOW, one_network
+from pipeline.skeletons import KINECT_13
+from pipeline.synthetic.actor import ActorSpec, clip_truth
+from pipeline.training import depth, framework, lift, lift_data, lift_training, to_kinect
+from pipeline.training.cameras import Noise, in_world, measured_noise, noisy, random_camera, resampled, view
+from pipeline.training.lift_data import BLAZEPOSE_NOISE, Windows, joined_of_one, windows_of_motion
+from pipeline.training.motion_data import Motion, bends
+
+
+def motion(name: str = "squat", seed: int = 0, source: str = "ui_prmd_kinect") -> Motion:
+    """A recorded motion, as far as anybody can tell: the actor's."""
+    person = clip_truth(ActorSpec.one(name, repetitions=1, seed=seed)).recording.people[0].to(KINECT_13)
+    assert person.xyz_m is not None
+    assert person.root_m is not None
+    hips = person.xyz_m[:, 7:9].mean(axis=1)
+    return Motion(
+        source, str(seed), name, "", person.time_s, person.xyz_m - hips[:, None], f"{name}{seed}", person.root_m + hips
+    )
+
+
+@pytest.fixture(scope="module")
+def windows() -> Windows:
+    motions = [motion(name, seed) for seed, name in enumerate(("squat", "biceps_curl", "lunge", "walk"))]
+    return joined_of_one(windows_of_motion(motions, 3, np.random.default_rng(0)))
+
+
+# --- cameras --------------------------------------------------------------------------------------------------------
+
+
+def test_virtual_cameras_project_as_opencv_does() -> None:
+    world = in_world(motion("lunge"))
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        camera = random_camera(rng, world)
+        seen = view(world, camera)
+        points = (world.xyz_m + world.root_m[:, None]).reshape(-1, 3)  # type: ignore[index, operator]
+        # OpenCV's camera looks along +z with y down; ours along -z with y up
+        turn = np.diag([1.0, -1.0, -1.0]) @ camera.axes
+        width, height = camera.size
+        inner = np.array([[camera.focal_px, 0, (width - 1) / 2], [0, camera.focal_px, (height - 1) / 2], [0, 0, 1]])
+        rotation, _ = cv2.Rodrigues(turn)
+        expected, _ = cv2.projectPoints(points, rotation, -turn @ camera.position_m, inner, np.zeros(5))
+        np.testing.assert_allclose(seen.xy_px.reshape(-1, 2), expected[:, 0], atol=1e-6)
+
+
+def test_every_camera_sees_a_body_that_is_not_mirrored_and_mostly_in_the_picture() -> None:
+    world = in_world(resampled(motion("squat")))
+    rng = np.random.default_rng(0)
+    inside = []
+    for _ in range(60):
+        seen = view(world, random_camera(rng, world))
+        assert bends(seen.xyz_m) > 0.05  # type: ignore[arg-type]
+        inside.append(((seen.xy_px >= 0) & (seen.xy_px < np.array(seen.image_size))).all(axis=2).mean())
+        across = seen.xy_px[:, 1, 0] - seen.xy_px[:, 2, 0]  # the picture agrees with the space: left shoulder to right
+        depth_free = seen.xyz_m[:, 1, 0] - seen.xyz_m[:, 2, 0]  # type: ignore[index]
+        clear = np.abs(depth_free) > 0.1
+        assert (np.sign(across[clear]) == np.sign(depth_free[clear])).all()
+    assert np.mean(inside) > 0.9
+
+
+def test_motion_is_brought_to_fifteen_frames_a_second_and_gaps_are_bridged() -> None:
+    fast = motion("squat")
+    broken = np.array(fast.xyz_m)
+    broken[10:14, 5] = np.nan
+    even = resampled(replace(fast, xyz_m=broken))
+    np.testing.assert_allclose(np.diff(even.time_s), 1 / 15)
+    assert np.isfinite(even.xyz_m).all()
+    np.testing.assert_allclose(even.xyz_m[[0, 20]], fast.xyz_m[[0, 40]], atol=1e-9)
+    lost = np.array(fast.xyz_m)
+    lost[:, 5] = np.nan
+    assert np.isnan(resampled(replace(fast, xyz_m=lost)).xyz_m[:, 5]).all()
+
+
+def test_noise_is_measured_as_it_was_made() -> None:
+    """What ``noisy`` makes, ``measured_noise`` finds again."""
+    made = Noise((0.012,) * 13, tuple(0.004 + 0.0005 * k for k in range(13)), (0.003,) * 13, 0.0, 0.08, 0.0)
+    exact = np.zeros((300, 48, 13, 2), dtype=np.float32)
+    xy, score = noisy(exact, made, np.random.default_rng(0), np.full(300, 100.0, dtype=np.float32))
+    assert ((score > 0) & (score <= 1)).all()
+    found = measured_noise(xy.reshape(-1, 13, 2) / 100.0, np.repeat(np.arange(300), 48))
+    np.testing.assert_allclose(found.bias, made.bias, rtol=0.15)
+    np.testing.assert_allclose(found.drift, made.drift, rtol=0.2)
+    np.testing.assert_allclose(found.jitter, made.jitter, rtol=0.2)
+    assert found.lost == 0
+
+
+def test_joints_that_are_far_off_have_low_confidence() -> None:
+    wild = replace(BLAZEPOSE_NOISE, lost=0.2, lost_size=0.3, swapped=0.0)
+    exact = np.zeros((50, 48, 13, 2), dtype=np.float32)
+    xy, score = noisy(exact, wild, np.random.default_rng(0), np.ones(50, dtype=np.float32))
+    size = np.linalg.norm(xy, axis=3)
+    assert (size > 0.2).mean() > 0.03
+    assert score[size > 0.2].mean() < 0.1 < 0.7 < score[size < 0.03].mean()
+
+
+def test_noise_needs_a_number_for_every_joint() -> None:
+    with pytest.raises(ValueError, match="13 numbers"):
+        Noise((0.1,), (0.1,), (0.1,))
+
+
+# --- windows --------------------------------------------------------------------------------------------------------
+
+
+def test_windows_hold_bodies_of_one_height_and_know_what_is_real(windows: Windows) -> None:
+    from pipeline.scoring.lift import stature
+
+    assert windows.xy_px.shape[1:] == (WINDOW, 13, 2)
+    np.testing.assert_allclose(np.median(stature(windows.xyz_m)), 1.70, rtol=0.03)
+    assert windows.real.any(axis=1).all()
+    still = ~windows.real[:, 1:]
+    assert np.abs(np.diff(windows.xy_px, axis=1)[still]).max(initial=0) == 0
+
+
+def test_a_training_batch_is_spoiled_mirrored_and_cut(windows: Windows) -> None:
+    seen, truth, real = lift_data.batch(windows, windows, 16, 12, 0.5, BLAZEPOSE_NOISE, np.random.default_rng(0))
+    assert seen.shape == (16, 12, INPUTS)
+    assert seen.dtype == np.float32
+    assert truth.shape == (16, 12, 13, 3)
+    assert real.shape == (16, 12)
+    assert np.isfinite(seen).all()
+    # mirrored or not, knees bend forwards: left and right were exchanged together with x
+    assert all(not bends(part.astype(np.float64)) < -0.01 for part in truth)
+
+
+def test_mirroring_twice_changes_nothing(windows: Windows) -> None:
+    part = (windows.xy_px, windows.score, windows.xyz_m)
+    flip = np.ones(len(windows), dtype=bool)
+    once = lift_data.mirrored(*part, windows.size, flip)
+    assert np.abs(once[0] - part[0]).max() > 1
+    for again, first in zip(lift_data.mirrored(*once, windows.size, flip), part, strict=True):
+        np.testing.assert_allclose(again, first, atol=1e-3)
+
+
+def test_nobody_who_is_held_out_or_validates_is_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, set[str]]] = []
+    people = {
+        name: [motion("squat", k) for k in range(3)] for name in ("ui_prmd_kinect", "hdm05", "cmu", "precog", "irds")
+    }
+    people["ui_prmd_vicon"] = people["ui_prmd_kinect"]
+    named = {"ui_prmd_kinect": "178", "ui_prmd_vicon": "178", "hdm05": ("bd", "mm", "bk"), "cmu": ("01", "05", "35"),
+             "precog": "123", "irds": "123"}  # fmt: skip
+
+    def load(name: str, subjects: object = None) -> list[Motion]:
+        known = [replace(m, subject=s) for m, s in zip(people[name], named[name], strict=True)]
+        return known if subjects is None else [m for m in known if m.subject in subjects]  # type: ignore[operator]
+
+    def windows_of(motions: list[Motion], _views: int, _rng: object) -> list[Windows]:
+        asked.append((split, {m.subject for m in motions}))
+        return windows_of_motion(motions, 1, np.random.default_rng(0))
+
+    monkeypatch.setattr(lift_data, "load", load)
+    monkeypatch.setattr(lift_data, "windows_of_motion", windows_of)
+    for split in ("train", "validation"):
+        lift_data.motion_windows(split)
+    trained = set.union(*(who for what, who in asked if what == "train"))
+    validated = set.union(*(who for what, who in asked if what == "validation"))
+    assert {"7", "8", "mm", "01"} <= validated
+    assert not {"7", "8", "mm", "01"} & trained
+
+
+# --- training -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(name="small")
+def few_windows(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> Windows:
+    """The stages on these few windows instead of the private data."""
+    split = lift.Split(windows, lift_training.spoiled(windows, BLAZEPOSE_NOISE), windows)
+    monkeypatch.setattr(lift_data, "motion_windows", lambda *_args, **_more: windows)
+    for stage in (lift, to_kinect, depth):
+        monkeypatch.setattr(stage, "measured_on", lambda *_args, **_more: split)
+    monkeypatch.setattr(lift_training, "VALIDATE_EVERY", 10)
+    return windows
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("architecture", ["temporal", "simple_baseline", "video_pose"])
+def test_training_a_lift_learns_and_is_measured(architecture: str, tmp_path: Path) -> None:
+    config = lift.LiftConfig(architecture, steps=40, batch_size=4, learning_rate=3e-3, pair_clips=0)
+    framework.train(lift.STAGE, config, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "history.csv").open()))
+    assert [int(row["step"]) for row in rows] == [10, 20, 30, 40]
+    assert float(rows[-1]["loss"]) < 0.8 * float(rows[0]["loss"])
+    metrics = framework.evaluate(lift.STAGE, config, tmp_path)
+    primary = metrics["primary"]
+    assert primary["low"] <= primary["value"] <= primary["high"]
+    assert not primary["higher_is_better"]
+    assert (tmp_path / "reliability_detected.png").stat().st_size > 1000
+    assert json.loads((tmp_path / "training.json").read_text())["score"] < 1000
+    assert (tmp_path / config.file).is_file()
+
+
+def test_the_dense_stages_train_and_make_a_pair(small: Windows, tmp_path: Path) -> None:
+    from pipeline.scoring.lift import dense_pair
+
+    for stage, config in (
+        (to_kinect.STAGE, to_kinect.ToKinectConfig(steps=60, batch_size=4, pair_clips=0)),
+        (depth.STAGE, depth.DepthConfig(steps=60, batch_size=4)),
+    ):
+        framework.train(stage, config, tmp_path / stage.name)
+        assert framework.evaluate(stage, config, tmp_path / stage.name)["primary"]["value"] < 400
+    net = dense_pair(tmp_path / "to_kinect" / to_kinect.FILE, tmp_path / "depth" / depth.FILE)
+    flat = lift_training.errors_of(np.zeros_like(small.xyz_m), small).mm.mean()
+    assert lift_training.errors(net, small).mm.mean() < 0.7 * flat
+
+
+@pytest.mark.usefixtures("small")
+def test_a_killed_training_goes_on_where_it_was(tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill(text: str, _share: float) -> None:
+        if text.startswith("step 20"):
+            raise Killed
+
+    config = lift.LiftConfig(steps=40, batch_size=4, pair_clips=0)
+    with pytest.raises(Killed):
+        framework.train(lift.STAGE, config, tmp_path, progress=kill)
+    framework.train(lift.STAGE, config, tmp_path)
+    steps = [int(row["step"]) for row in csv.DictReader((tmp_path / "history.csv").open())]
+    assert steps == [10, 20, 20, 30, 40] or steps == [10, 20, 30, 40]
+
+
+@pytest.mark.usefixtures("small")
+def test_fine_tuning_starts_from_given_weights(tmp_path: Path) -> None:
+    from pipeline.scoring.lift import kept, loaded
+
+    kept(TemporalLift(), tmp_path / "lift.safetensors", "temporal")
+    net = lift_training.started_from(TemporalLift(), tmp_path / "lift.safetensors")
+    for name, tensor in loaded(tmp_path / "lift.safetensors").state_dict().items():
+        torch.testing.assert_close(net.state_dict()[name], tensor)
+    with pytest.raises(framework.TrainingError, match="does not fit"):
+        lift_training.started_from(depth.DenseDepth(), tmp_path / "lift.safetensors")
+    with pytest.raises(framework.TrainingError, match="no architecture"):
+        lift.LiftConfig("magic")
+
+
+def test_errors_are_those_that_were_put_in(windows: Windows) -> None:
+    """A known shift of the points, and a known scale, are measured as such."""
+    truth = windows.xyz_m * windows.scale[:, None, None, None]
+    shifted = truth.copy()
+    shifted[:, :, 0] += np.float32([0.13, 0, 0])  # one joint of 13
+    assert lift_training.errors_of(shifted, windows).mm == pytest.approx(10.0, rel=1e-3)
+    scaled = lift_training.errors_of(1.2 * truth, windows)
+    assert scaled.aligned_mm.max() < 1e-2
+    assert scaled.mm.min() > 20
+
+
+def test_an_interval_covers_the_mean_and_none_is_nothing() -> None:
+    values = np.random.default_rng(0).normal(50, 10, 400)
+    low, high = lift_training.interval(values)
+    assert low < values.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * 10 / 20, rel=0.25)
+    assert np.isnan(lift_training.interval(np.empty(0))).all()
+
+
+def test_validation_does_not_depend_on_batches(windows: Windows) -> None:
+    net = one_network(TemporalLift())
+    np.testing.assert_allclose(
+        lift_training.errors(net, windows, batch=3).mm, lift_training.errors(net, windows).mm, rtol=1e-4
+    )
