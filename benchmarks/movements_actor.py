@@ -86,7 +86,7 @@ def actor_section(cache: Path) -> str:
         "Repetitions with the remark at severity 0.33 / 0.66 / 1; in brackets the views that hide the fault (refused, "
         f"0 is right).\n\n{table(rows)}\n\nClean sets\n\n{table(clean)}\n\n"
         f"Sets of one fault in which BlazePose's key points gave a remark on another one, too: {other} of "
-        f"{len(SEVERITIES) * len(ACTOR_FAULTS['squat']) * len(ACTOR_VIEWS)}.\n\n"
+        f"{len(SEVERITIES) * len(SQUAT_FAULTS) * len(ACTOR_VIEWS)}.\n\n"
         f"Angles measured through BlazePose at the lowest point against the truth\n\n{table(angles)}"
     )
 

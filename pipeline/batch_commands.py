@@ -37,11 +37,11 @@ def report(batch: Batch, seconds: float) -> dict[str, Any]:
     """What ``batch --json`` says."""
     return {
         "batch": batch.name,
-        "folder": batch.place.path,
+        "folder": batch.place.url,
         "clips": len(batch.status),
         **batch.counts(),
         "seconds": round(seconds, 3),
-        "summary": [f"{batch.place.path}/summary.csv", f"{batch.place.path}/summary.parquet"],
+        "summary": [f"{batch.place.url}/summary.csv", f"{batch.place.url}/summary.parquet"],
         "files": [
             {
                 "file": status.item.name,

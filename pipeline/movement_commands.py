@@ -22,7 +22,9 @@ def add_movement_commands(commands: Any, add: Any) -> None:
     command = add(commands, "analyze", "count repetitions and judge their form", _analyze, _show)
     command.add_argument("clip_or_run", metavar="CLIP_OR_RUN", help="a media file, a run id or a run folder")
     command.add_argument("--movement", default=AUTO, choices=(AUTO, *MOVEMENTS), help=f"default {AUTO}")
-    command.add_argument("--person", type=_person, default=None, help="an id, or all; default: who moves most in this way")
+    command.add_argument(
+        "--person", type=_person, default=None, help="an id, or all; default: who moves most in this way"
+    )
     command.add_argument("--preset", default=None, help="beginner, standard or strict thresholds")
     command.add_argument(
         "--threshold", action="append", default=[], metavar="NAME=VALUE",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 import time
 from pathlib import Path
@@ -30,12 +31,22 @@ def add_training_commands(commands: Any, add: Any) -> None:
 def _common(command: Any, stages: str) -> None:
     command.add_argument("stage", metavar="STAGE", help=stages)
     command.add_argument("--config", type=Path, default=None, metavar="FILE", help="default: the shipped training's")
+    command.add_argument(
+        "--labels", type=Path, default=None, metavar="FILE",
+        help="scorer: own grades, a CSV (run, start_s, end_s, exercise, subject, score) or what `dataset build` made",
+    )  # fmt: skip
 
 
 def _opened(arguments: argparse.Namespace) -> tuple[framework.Stage, Any, dict[str, Any], Path]:
     stage = framework.stage_named(arguments.stage)
     config, ranges = framework.read_config(stage, arguments.config)
-    return stage, config, ranges, arguments.out or framework.training_folder(stage, arguments.config)
+    folder = arguments.out or framework.training_folder(stage, arguments.config)
+    if arguments.labels is not None:
+        if not hasattr(config, "labels"):
+            raise framework.TrainingError(f"{stage.name} learns nothing from --labels; the stage scorer does.")
+        config = dataclasses.replace(config, labels=str(arguments.labels.resolve()))
+        folder = arguments.out or folder.with_name(f"{folder.name}-own")
+    return stage, config, ranges, folder
 
 
 def _train(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -63,6 +74,8 @@ def _evaluate(arguments: argparse.Namespace) -> dict[str, Any]:
 def _deploy(arguments: argparse.Namespace) -> dict[str, Any]:
     stage, config, _, folder = _opened(arguments)
     name = Path(arguments.config or stage.config_file).stem
+    if arguments.labels is not None:
+        raise framework.TrainingError(f"{folder} holds a scorer of your own; the shipped one stays. Use it from there.")
     return {"files": [str(path) for path in framework.deploy(stage, config, folder, name)]}
 
 

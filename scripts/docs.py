@@ -101,7 +101,19 @@ def models() -> str:
     return table(heads, rows)
 
 
-BLOCKS: dict[str, Callable[[], str]] = {"angles": angles, "movements": movements, "models": models}
+def cards() -> str:
+    """The cards of the models that were trained here, with their first sentences."""
+    lines = []
+    for path in sorted((PROJECT / "checkpoints").glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        paragraphs = [part.strip() for part in text.split("\n\n") if part.strip() and part.strip()[0] not in "#|-`<!"]
+        words = " ".join(re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", paragraphs[0]).split()) if paragraphs else ""
+        sentence = re.split(r"(?<=[.:]) (?=[A-Z])", words)[0]
+        lines.append(f"- [{path.stem}](../checkpoints/{path.name}): {sentence}")
+    return "\n".join(lines) + "\n"
+
+
+BLOCKS: dict[str, Callable[[], str]] = {"angles": angles, "movements": movements, "models": models, "cards": cards}
 
 
 def pages() -> dict[Path, str]:

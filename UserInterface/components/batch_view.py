@@ -25,7 +25,7 @@ def share_of(batch: Batch) -> tuple[float, str]:
     total = len(batch.status)
     ended = counts[DONE] + counts[FAILED]
     running = [status for status in batch.status.values() if status.state == RUNNING]
-    inside = sum(_inside(status) or 0.0 for status in running)
+    inside = sum(_inside(status) for status in running)
     text = f"{ended} of {total} clips"
     if counts[FAILED]:
         text += f", {counts[FAILED]} with trouble"
@@ -99,19 +99,19 @@ def command(inputs: tuple[str, ...], batch_name: str, tasks: tuple[str, ...], op
     return " ".join([*parts, *([rest] if rest else [])])
 
 
-def _progress(status: Status) -> float | None:
-    if status.state in (DONE, FAILED):
+def _progress(status: Status) -> float:
+    if status.state == DONE:
         return 1.0
     return _inside(status) if status.state == RUNNING else 0.0
 
 
-def _inside(status: Status) -> float | None:
+def _inside(status: Status) -> float:
     progress = status.progress
     if progress is None or not progress.frames_total:
         return 0.0
     return min(1.0, progress.frames / progress.frames_total)
 
 
-def _link(status: Status) -> str | None:
+def _link(status: Status) -> str:
     run = status.record.run if status.record else ""
-    return f"/Inference?run={quote(run)}" if run else None
+    return f"/Inference?run={quote(run)}" if run else ""

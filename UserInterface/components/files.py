@@ -78,12 +78,25 @@ def download_buttons(run: Run, key: str) -> None:
 
 
 def _reports(run: Run, recording: Recording, key: str) -> None:
+    """Two buttons; with several people in the clip it has to be said whose report it is."""
+    ids = [person.person for person in recording.people]
+    if len(ids) == 1:
+        _report_buttons(run, ids[0], key)
+        return
+    with st.popover("Report", icon=":material/article:"):
+        longest = max(recording.people, key=lambda p: p.frames_seen).person
+        person = st.selectbox("Whose", ids, index=ids.index(longest), key=f"{key}-report-person")
+        _report_buttons(run, person, key)
+
+
+def _report_buttons(run: Run, person: int, key: str) -> None:
     for kind, label, mime, icon in REPORTS:
-        make = partial(_report, run, kind, recording.people[0].person if len(recording.people) == 1 else None)
-        _button(label, make, f"{run.id}-report.{kind}", mime, icon, f"{key}-report-{kind}")
+        _button(
+            label, partial(_report, run, kind, person), f"{run.id}-report.{kind}", mime, icon, f"{key}-report-{kind}"
+        )
 
 
-def _report(run: Run, kind: Kind, person: int | None) -> BinaryIO:
+def _report(run: Run, kind: Kind, person: int) -> BinaryIO:
     return io.BytesIO(make_report(run, kind, person))
 
 

@@ -37,6 +37,13 @@ class StageLights:
             place.badge(f"{stage.label}: stopped", icon=":material/block:", color="red")
 
 
+def show_remarks(view: View) -> None:
+    """What stages that let the clip pass have to say."""
+    for stage in view.found.stages:
+        if stage.verdict is not None and stage.verdict.ok and stage.verdict.reasons:
+            st.caption(f"{stage.label} {' '.join(stage.verdict.reasons)}")
+
+
 def show_refusal(view: View) -> None:
     """Why there is no score, and what to do."""
     stage = next(s for s in view.found.stages if s.verdict is not None and not s.verdict.ok)

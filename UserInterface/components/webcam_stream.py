@@ -20,7 +20,7 @@ from pipeline.inference import Progress
 from pipeline.live.clock import StreamClock
 from pipeline.live.panels import PanelSettings
 from pipeline.live.recordings import StoredRecording
-from pipeline.live.remote import RemotePanels
+from pipeline.live.remote_panels import RemotePanels
 from pipeline.live.worker import IDLE_S, LiveState, LiveWorker
 from pipeline.runs import Run, RunStore
 from UserInterface.components.job import Job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 
@@ -51,7 +52,8 @@ def _choose(live: LiveSession, run: Run, recording: Recording) -> None:
     st.slider("Part to keep (s)", 0.0, last_s, (start_s, end_s), 0.05, format="%.2f", key=slider,
               on_change=_slid, args=(key, slider))  # fmt: skip
     if run.overlay is not None:
-        st.video(str(run.overlay), start_time=start_s, end_time=max(end_s, start_s + SHORTEST_S), width=480)
+        first = math.floor(start_s)  # the player knows whole seconds only
+        st.video(str(run.overlay), start_time=first, end_time=max(math.ceil(end_s), first + 1), width=480)
     st.button(
         f"Keep only {start_s:.1f} s to {end_s:.1f} s", icon=":material/content_cut:", key="webcam-trim",
         disabled=end_s - start_s < SHORTEST_S or (start_s == 0 and end_s == last_s) or live.job is not None,

@@ -15,7 +15,7 @@ from UserInterface.components.movement_form import choose_run
 from UserInterface.components.scoring_files import command, downloads
 from UserInterface.components.scoring_form import choose_exercise, choose_networks, choose_person
 from UserInterface.components.scoring_state import View, scored
-from UserInterface.components.scoring_view import StageLights, explore, show_refusal
+from UserInterface.components.scoring_view import StageLights, explore, show_refusal, show_remarks
 
 
 def main() -> None:
@@ -53,6 +53,7 @@ def _score(run: Run, exercise: str, who: st.delta_generator.DeltaGenerator) -> N
     view = View(run, recording, found, f"scoring-{run.id}-{person}-{exercise}-{lift}-{scorer}")
     if missing := run.missing():
         st.warning(missing, icon=":material/link_off:")
+    show_remarks(view)
     if found.score is None:
         show_refusal(view)
     explore(view)

@@ -54,9 +54,9 @@ def _new(out: str, names: list[str]) -> None:
         "What to do",
         available_tasks(),
         default=[INFER, "analyze"],
-        format_func=lambda name: f"{name}: {TASKS[name].text}",
         key="batch-tasks",
     )
+    st.caption("; ".join(f"**{name}**: {TASKS[name].text}" for name in tasks))
     with st.expander("Settings for every clip", icon=":material/tune:"):
         try:
             options = choose_options(None, all_tags(session.store()))

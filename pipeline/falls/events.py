@@ -15,7 +15,7 @@ from pipeline.poses import Array
 
 SMOOTH_S = 0.15  # standard deviation of the smoothing of the probability over time
 SAME_FALL_S = 4.0  # alarms closer than this are one fall, unless the person stood up in between
-ONSET_SHARE, IMPACT_SHARE = 0.15, 0.25  # of the fastest way down: slower than this it has not begun, or is over
+ONSET_SHARE, IMPACT_SHARE = 0.06, 0.25  # of the fastest way down: slower than this it has not begun, or is over
 LONGEST_S = 1.5  # from the fastest moment to onset or impact
 LYING_DEG = 55.0  # the trunk of somebody who lies is tilted further ...
 LYING_HEAD_H = 0.45  # ... or the head is this near to the level of the feet

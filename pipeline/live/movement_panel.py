@@ -22,6 +22,7 @@ SURE_FROM = 3  # with fewer, the counter may still change its mind
 SAME_S = 0.15  # two turning points this close are one
 JUDGED_TOGETHER = 3  # a movement is recognised by its last few repetitions
 REMARKS_SHOWN = 6
+SPOKEN_ONCE_S = 0.5
 PHASE_EVERY_S, PHASE_WINDOW_S, PHASE_STEP_S = 0.2, 1.2, 0.3
 RANGE_S = 12.0  # the range of the movement is that of the last seconds
 MOVING_SHARE, HELD_SHARE = 0.12, 0.7  # of that range: moved in PHASE_STEP_S; near the turning point
@@ -47,6 +48,7 @@ class MovementPanel(LivePanel):
         self._waiting: list[tuple[Repetition, float]] = []  # found, and since when
         self._remarks: deque[tuple[Repetition, str]] = deque(maxlen=REMARKS_SHOWN)
         self._spoken: tuple[str, ...] = ()
+        self._said: deque[float] = deque(maxlen=50)  # turning points whose advice was spoken
         self._recognised = UNKNOWN
         self._efforts: deque[tuple[float, float]] = deque()
         self._phase, self._phase_due_s = "", -np.inf
@@ -127,9 +129,10 @@ class MovementPanel(LivePanel):
             value = f"{remark.value:.0f}{remark.unit}" if remark.unit == "°" else f"{remark.value:.2g} {remark.unit}"
             text = f"Repetition {number}: {remark.label}{side} ({value}). {remark.advice}"
             self._remarks.appendleft((counted, text))
-        if repetition.remarks:
+        if repetition.remarks and not any(abs(counted.turn_s - said_s) < SPOKEN_ONCE_S for said_s in self._said):
+            self._said.append(counted.turn_s)
             self._spoken = (*self._spoken, repetition.remarks[0].advice)
-        elif repetition.verdict == "good":
+        if repetition.verdict == "good":
             self._remarks.appendleft((counted, f"Repetition {number}: good."))
 
     def _phase_now(self, now_s: float) -> str:
@@ -172,7 +175,8 @@ class MovementPanel(LivePanel):
         self._counted = max(self._counted, count)
         label = "not recognised yet" if self.name == UNKNOWN else movement_named(self.name).label
         metrics = (("Repetitions", str(count)), ("Phase", self._phase or "–"), ("Movement", label))
-        reading = Reading(metrics, tuple(line for _, line in self._remarks), "", self._spoken[-200:])
+        newest_first = sorted(self._remarks, key=lambda remark: -remark[0].turn_s)
+        reading = Reading(metrics, tuple(line for _, line in newest_first), "", self._spoken[-200:])
         if reading != self._reading:
             self._reading = reading
 

@@ -15,16 +15,17 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import IO, Any, Self
 
 import numpy as np
 
 from pipeline.estimation.base import Estimator, Image, PersonPose
-from pipeline.live.panels import LivePose, PanelSet, PanelSettings, Reading, make_panels
 from pipeline.poses import ModelInfo
 from pipeline.settings import PROJECT_DIR
 from pipeline.skeletons import SKELETONS, Skeleton
 
+MAKE = "make"
 SHARED_BYTES = 1920 * 1080 * 3  # a larger picture goes through the pipe
 THREADS = 1  # BlazePose needs 18 ms of one core a frame; the other cores decode, draw and encode
 
@@ -58,7 +59,7 @@ class Child:
                 env=os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             )
         try:
-            self.call("made", make)
+            self.call(MAKE, make)
         except RemoteError:
             self.close()
             raise
@@ -101,7 +102,7 @@ class RemoteEstimator(Estimator):
     """An estimator in a process of its own; see ``Estimator``."""
 
     def __init__(self, make: Callable[[], Estimator]) -> None:
-        self._child = Child(make)
+        self._child = Child(partial(_Hosted, make))
         self.name, skeleton = self._child.call("described")
         self.skeleton: Skeleton = SKELETONS[skeleton]
 
@@ -122,81 +123,31 @@ class RemoteEstimator(Estimator):
         self._child.close()
 
 
-class RemotePanels(PanelSet):
-    """All live analyses in a process of their own; see ``PanelSet``."""
+class _Hosted:
+    """The other side of ``RemoteEstimator``."""
 
-    def __init__(self, settings: PanelSettings) -> None:
-        self._make = settings
-        self._child: Child | None = None
-        self._readings: tuple[tuple[str, Reading], ...] = ()
-        self.error = ""
-
-    @property
-    def readings(self) -> tuple[tuple[str, Reading], ...]:
-        return self._readings
-
-    def update(self, pose: LivePose) -> None:
-        if self._child is None:
-            self._child = Child(_PanelMaker(self._make))
-        row = (pose.image_size, pose.time_s, pose.xy_px, pose.score, pose.xyz_m, pose.person)
-        self._readings, self.error = self._child.call("told", pose.skeleton.name, row)
-
-    def reset(self) -> None:
-        self.error = ""
-        if self._child is not None:
-            self._readings = self._child.call("forgotten")
-
-    def close(self) -> None:
-        if self._child is not None:
-            self._child.close()
-
-
-class _PanelMaker:
-    """Picklable; made there."""
-
-    def __init__(self, settings: PanelSettings) -> None:
-        self.settings = settings
-
-    def __call__(self) -> PanelSet:
-        return PanelSet(make_panels(self.settings))
-
-
-class _Host:
-    """The other side: what is called there."""
-
-    def __init__(self) -> None:
-        self.held: Any = None
-
-    def made(self, make: Callable[[], Any]) -> None:
-        self.held = make()
+    def __init__(self, make: Callable[[], Estimator]) -> None:
+        self._estimator = make()
 
     def described(self) -> tuple[str, str]:
-        return self.held.name, self.held.skeleton.name
+        return self._estimator.name, self._estimator.skeleton.name
 
     def informed(self) -> ModelInfo:
-        info: ModelInfo = self.held.info
-        return info
+        return self._estimator.info
 
-    def update(self, image: Image, time_s: float) -> Any:
-        return self.held.update(image, time_s)
+    def update(self, image: Image, time_s: float) -> tuple[PersonPose, ...]:
+        return self._estimator.update(image, time_s)
 
     def reset(self) -> None:
-        self.held.reset()
-
-    def told(self, skeleton: str, row: tuple[Any, ...]) -> Any:
-        self.held.update(LivePose(SKELETONS[skeleton], *row))
-        return self.held.readings, self.held.error
-
-    def forgotten(self) -> Any:
-        self.held.reset()
-        return self.held.readings
+        self._estimator.reset()
 
 
 def _serve(shared: int) -> None:
     """Answer until the parent closes the pipe. Whatever is printed goes to standard error."""
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    memory, host, questions = mmap.mmap(shared, SHARED_BYTES), _Host(), sys.stdin.buffer
+    memory, questions = mmap.mmap(shared, SHARED_BYTES), sys.stdin.buffer
+    held: Any = None
     while True:
         try:
             method, shape, arguments = _receive(questions)
@@ -205,7 +156,11 @@ def _serve(shared: int) -> None:
         try:
             if shape is not None:
                 arguments = (np.ndarray(shape, np.uint8, memory), *arguments)
-            reply = (False, getattr(host, method)(*arguments))
+            if method == MAKE:
+                held, answer = arguments[0](), None
+            else:
+                answer = getattr(held, method)(*arguments)
+            reply = (False, answer)
         except Exception as error:  # noqa: BLE001 -- told to the parent
             reply = (True, str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}")
         _send(answers, reply)

@@ -22,7 +22,7 @@ from pipeline.skeletons import Skeleton
 RATE_OVER_S = 3.0
 MOST_WAITING_POSES = 3600  # two minutes of analyses being slow; poses are small, so that no repetition is lost
 FORGET_PERSON_S = 3.0  # somebody else is analysed when the one so far is gone for this long
-IDLE_S = 8.0  # without a frame for so long the camera is gone
+IDLE_S = 15.0  # without a frame for so long the camera is gone
 _PLATE = (20, 90, 84)
 
 _log = logging.getLogger(__name__)

@@ -133,7 +133,9 @@ def measure(source: Recording | PoseSequence, movement: str = AUTO, person: int 
     if not others:
         return found
     who = f"Person {others[0]} repeats" if len(others) == 1 else f"Persons {', '.join(others)} repeat"
-    return replace(found, notes=(*found.notes, f"{who} a movement in this clip, too, which is not part of this report."))
+    return replace(
+        found, notes=(*found.notes, f"{who} a movement in this clip, too, which is not part of this report.")
+    )
 
 
 def measure_repetitions(

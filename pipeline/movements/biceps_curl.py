@@ -8,7 +8,15 @@ from types import MappingProxyType
 import numpy as np
 
 from pipeline.movements.base import Metric, Movement, Rule, RuleParameters
-from pipeline.movements.common import arm, by_side, difference_of_sides, elbow, lean_swing, tempo_metrics
+from pipeline.movements.common import (
+    arm,
+    by_side,
+    difference_of_sides,
+    elbow,
+    elbow_at_turn,
+    lean_swing,
+    tempo_metrics,
+)
 from pipeline.movements.geometry import Estimate, Side, Window
 from pipeline.poses import Array
 
@@ -44,11 +52,6 @@ def effort(window: Window) -> Array:
     """(T,) degrees of elbow flexion of the arm that is bent more."""
     bent = [180 - elbow(window, side)[0] for side in window.sides()]
     return np.asarray(np.fmax.reduce(bent))
-
-
-def elbow_at_turn(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
-    value, error = elbow(window, side)
-    return window.at(value, error, arm(side), window.bottom), arm(side)
 
 
 def upper_arm_swing(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:

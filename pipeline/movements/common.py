@@ -106,6 +106,23 @@ def elbow(window: Window, side: Side) -> tuple[Array, Array]:
     return window.bend(best_plane(window), f"{side}_shoulder", f"{side}_elbow", f"{side}_wrist")
 
 
+def elbow_at_turn(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
+    """Inner angle of the elbow at the turning point."""
+    value, error = elbow(window, side)
+    return window.at(value, error, arm(side), window.bottom), arm(side)
+
+
+def lowered(window: Window, *names: str) -> Array:
+    """(T,) how far the middle of these joints is below its highest place, in trunk lengths."""
+    height = window.heights(*names)
+    return np.asarray(np.nanmax(height) - height) if np.isfinite(height).any() else height
+
+
+def hands_above_shoulders(window: Window) -> Array:
+    """(T,) how far the hands are above the shoulders, in trunk lengths."""
+    return window.heights("left_wrist", "right_wrist") - window.heights(*SHOULDERS)
+
+
 def best_plane(window: Window) -> PlaneName:
     """The plane that is seen more squarely."""
     if window.space:

@@ -8,9 +8,8 @@ from types import MappingProxyType
 import numpy as np
 
 from pipeline.movements.base import Measured, Metric, Movement, Rule, RuleParameters
-from pipeline.movements.common import SHOULDERS, tempo_metrics
+from pipeline.movements.common import SHOULDERS, hands_above_shoulders, tempo_metrics
 from pipeline.movements.geometry import SIDES, Estimate, Window
-from pipeline.poses import Array
 
 WRISTS = ("left_wrist", "right_wrist")
 NEARER_LOOKS_HIGHER = 0.25  # trunk lengths, hands overhead, camera four metres away (rendered actor)
@@ -39,14 +38,9 @@ PRESETS = MappingProxyType(
 )
 
 
-def effort(window: Window) -> Array:
-    """(T,) how far the hands are above the shoulders, in trunk lengths."""
-    return window.heights(*WRISTS) - window.heights(*SHOULDERS)
-
-
 def hands(window: Window) -> Measured:
     error = window.height_error("left_wrist", "left_shoulder")
-    return {"both": (window.at(effort(window), error, WRISTS, window.bottom, "highest"), WRISTS)}
+    return {"both": (window.at(hands_above_shoulders(window), error, WRISTS, window.bottom, "highest"), WRISTS)}
 
 
 def hand_difference(window: Window) -> Measured:
@@ -88,7 +82,7 @@ RULES = (
 JUMPING_JACK = Movement(
     "jumping_jack",
     "jumping jack",
-    effort,
+    hands_above_shoulders,
     curves=("left_shoulder_flexion", "right_shoulder_flexion", "left_knee_flexion", "right_knee_flexion"),
     phases=("out", "top", "in"),
     metrics=METRICS,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 
 from pipeline.movements.base import Measured, Metric, Movement, Rule, RuleParameters
-from pipeline.movements.common import HIPS, lean_at_turn, tempo_metrics
-from pipeline.movements.geometry import SIDES, Side, Unmeasurable, Window
+from pipeline.movements.common import HIPS, SideMeasure, lean_at_turn, lowered, tempo_metrics
+from pipeline.movements.geometry import SIDES, Estimate, Side, Unmeasurable, Window
 from pipeline.movements.squat import feet_seen, knee, knees_past_toes, thigh
 from pipeline.poses import Array
 
@@ -39,8 +40,7 @@ PRESETS = MappingProxyType(
 
 def effort(window: Window) -> Array:
     """(T,) how far the hips are below their highest place, in trunk lengths."""
-    height = window.heights(*HIPS)
-    return np.asarray(np.nanmax(height) - height) if np.isfinite(height).any() else height
+    return lowered(window, *HIPS)
 
 
 def front_side(window: Window) -> Side:
@@ -61,45 +61,38 @@ def front_side(window: Window) -> Side:
     return "left" if here["left"] < here["right"] else "right"
 
 
-def front_thigh(window: Window) -> Measured:
-    side = front_side(window)
-    found = thigh(window, side)
-    return {side: found, "both": found}
+def of_front(measure: SideMeasure) -> Callable[[Window], Measured]:
+    """The same of the leg in front, which speaks for both."""
+
+    def front(window: Window) -> Measured:
+        side = front_side(window)
+        found = measure(window, side)
+        return {side: found, "both": found}
+
+    return front
 
 
-def front_knee(window: Window) -> Measured:
-    side = front_side(window)
-    found = knee(window, side)
-    return {side: found, "both": found}
-
-
-def front_shin(window: Window) -> Measured:
-    """Degrees by which the front shin leans inwards at the lowest point, seen from the front.
+def shin(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
+    """Degrees by which the shin leans inwards at the lowest point, seen from the front.
 
     The thigh points at the camera there, so the frontal-plane projection angle means little; the shin does not.
     """
-    side = front_side(window)
     knee_joint, ankle = f"{side}_knee", window.ankle(side)
     value, error = window.inclination("frontal", (ankle,), (knee_joint,))
     feet_seen(window, side)
     joints = (knee_joint, ankle)
     inwards = -value if side == "left" else value
-    found = window.at(inwards, error, joints, window.bottom), joints
-    return {side: found, "both": found}
-
-
-def front_past_toes(window: Window) -> Measured:
-    side = front_side(window)
-    found = knees_past_toes(window, side)
-    return {side: found, "both": found}
+    return window.at(inwards, error, joints, window.bottom), joints
 
 
 METRICS = (
-    Metric("thigh_deg", "depth (front thigh against the horizontal)", "°", front_thigh, 15.0),
-    Metric("knee_deg", "front knee angle", "°", front_knee, 15.0, True),
-    Metric("shin_inward_deg", "front knee over its foot", "°", front_shin, 12.0),
+    Metric("thigh_deg", "depth (front thigh against the horizontal)", "°", of_front(thigh), 15.0),
+    Metric("knee_deg", "front knee angle", "°", of_front(knee), 15.0, True),
+    Metric("shin_inward_deg", "front knee over its foot", "°", of_front(shin), 12.0),
     Metric("lean_deg", "trunk lean", "°", lean_at_turn, 12.0),
-    Metric("knees_past_toes_percent", "front knee past the toes", "% of the trunk", front_past_toes, 20.0, True),
+    Metric(
+        "knees_past_toes_percent", "front knee past the toes", "% of the trunk", of_front(knees_past_toes), 20.0, True
+    ),
     *tempo_metrics(("down", "pause", "up")),
 )
 _NSCA = "NSCA's Essentials of Strength Training and Conditioning, 4th ed., forward step lunge"

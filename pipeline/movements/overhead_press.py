@@ -8,9 +8,16 @@ from types import MappingProxyType
 import numpy as np
 
 from pipeline.movements.base import Measured, Metric, Movement, Rule, RuleParameters
-from pipeline.movements.common import HIPS, SHOULDERS, arm, by_side, elbow, tempo_metrics, trunk_lean
-from pipeline.movements.geometry import Estimate, Side, Unmeasurable, Window
-from pipeline.poses import Array
+from pipeline.movements.common import (
+    HIPS,
+    SHOULDERS,
+    by_side,
+    elbow_at_turn,
+    hands_above_shoulders,
+    tempo_metrics,
+    trunk_lean,
+)
+from pipeline.movements.geometry import Estimate, Unmeasurable, Window
 
 WRISTS = ("right_wrist", "left_wrist")
 
@@ -36,16 +43,6 @@ PRESETS = MappingProxyType(
         "strict": PressParameters(elbow_deg=155.0, lean_back_deg=12.0, hand_tilt_deg=4.0),
     }
 )
-
-
-def effort(window: Window) -> Array:
-    """(T,) how far the hands are above the shoulders, in trunk lengths."""
-    return window.heights(*WRISTS) - window.heights(*SHOULDERS)
-
-
-def elbow_at_turn(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
-    value, error = elbow(window, side)
-    return window.at(value, error, arm(side), window.bottom), arm(side)
 
 
 def lean_back(window: Window) -> Measured:
@@ -88,7 +85,7 @@ RULES = (
 OVERHEAD_PRESS = Movement(
     "overhead_press",
     "overhead press",
-    effort,
+    hands_above_shoulders,
     curves=("left_elbow_flexion", "right_elbow_flexion", "left_shoulder_flexion", "right_shoulder_flexion", "trunk"),
     phases=("up", "pause", "down"),
     metrics=METRICS,

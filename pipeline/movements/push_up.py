@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from pipeline.movements.base import Metric, Movement, Rule, RuleParameters
-from pipeline.movements.common import SHOULDERS, arm, by_side, tempo_metrics
+from pipeline.movements.common import SHOULDERS, arm, by_side, lowered, tempo_metrics
 from pipeline.movements.geometry import Estimate, Side, Unmeasurable, Window
 from pipeline.poses import Array
 
@@ -38,8 +38,7 @@ PRESETS = MappingProxyType(
 
 def effort(window: Window) -> Array:
     """(T,) how far the shoulders are below their highest place, in trunk lengths."""
-    height = window.heights(*SHOULDERS)
-    return np.asarray(np.nanmax(height) - height) if np.isfinite(height).any() else height
+    return lowered(window, *SHOULDERS)
 
 
 def elbow_at_turn(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:

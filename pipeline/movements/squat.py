@@ -330,8 +330,8 @@ RULES = (
          f"knee over foot: Ageberg et al. 2010, BMC Musculoskelet. Disord. 11:265; {_CLIPS}",
          "Push your knees out, in the direction of your toes.", "each"),
     Rule("knees_in", "knees fall inwards", "knee_valgus_deg", "knee_valgus_deg", True, 8.0,
-         "ordinary in landing from a jump are 3 to 8° (men) and 7 to 13° (women): Herrington and Munro 2010, Phys. Ther. "
-         "Sport 11:56; for squats there is no such number, so the limit lies in the upper half of these",
+         "ordinary in landing from a jump are 3 to 8° (men) and 7 to 13° (women): Herrington and Munro 2010, Phys. "
+         "Ther. Sport 11:56; none such is known for squats, so the limit was set within these",
          "Push your knees out, over your feet.", "each"),
     Rule("knees_in", "knees closer together than the feet", "knee_separation_ratio", "knee_separation", False, 0.15,
          "a ratio under 1 is valgus: Ortiz et al. 2016, Open Access J. Sports Med. 7:65; the margin for the error of "

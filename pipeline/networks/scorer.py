@@ -33,15 +33,16 @@ class Scorer(nn.Module):
         self.register_buffer("spread", spread)  # (E, J) how far correct repetitions lie from the reference
 
     def seen(self, xyz: Tensor, exercise: Tensor) -> Tensor:
-        """(N, F, J, 6) the difference to the reference in spreads, and the motion; 0 for free joints.
+        """(N, F, J, 6) the difference to the reference in spreads, and the motion; free joints do as the reference.
 
         Args:
             xyz: (N, F, J, 3) canonical.
             exercise: (N,) positions.
         """
-        mask = self.counted[exercise][:, None, :, None]
-        difference = (xyz - self.reference[exercise]) / self.spread[exercise][:, None, :, None]
-        return torch.cat([difference, xyz], dim=-1) * mask
+        reference = self.reference[exercise]
+        known = torch.where(self.counted[exercise][:, None, :, None] > 0, xyz, reference)
+        difference = (known - reference) / self.spread[exercise][:, None, :, None]
+        return torch.cat([difference, known], dim=-1)
 
     def forward(self, xyz: Tensor, exercise: Tensor) -> Tensor:
         """(N,) scores 0..4."""

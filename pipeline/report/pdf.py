@@ -19,6 +19,7 @@ _ACCENT, _GOOD, _FAULT = (0, 105, 92), (0, 117, 90), (168, 67, 0)
 _TONES = {"good": _GOOD, "fault": _FAULT}
 _MARKS = {"good": "✓ ", "fault": "▲ "}
 _MARGIN_MM = 16.0
+_TALLEST_MM = 190.0  # of a picture; a page holds 260
 _FONT = "DejaVu"
 
 logging.getLogger("fontTools").setLevel(logging.ERROR)  # it reports every table of a font that it subsets
@@ -97,7 +98,8 @@ def _head(page: _Page, document: Document) -> None:
 
 
 def _section(page: _Page, section: Section) -> None:
-    page.room(32)
+    tall = any(isinstance(block, Table | Picture | Finding) for block in section.blocks[:1])
+    page.room(58 if tall else 32)  # no headline alone at the end of a page
     page.ln(4)
     page.words(section.title, 13, bold=True)
     page.ln(1.5)
@@ -161,6 +163,8 @@ def _picture(page: _Page, block: Picture) -> None:
     width_px, height_px = _size(block.content)
     width = page.epw * block.width
     height = width * height_px / max(width_px, 1)
+    if height > _TALLEST_MM:
+        width, height = width * _TALLEST_MM / height, _TALLEST_MM
     page.room(height + (6 if block.caption else 2))
     page.image(io.BytesIO(block.content), w=width, h=height, alt_text=block.alt)
     if block.caption:

@@ -17,7 +17,7 @@ from pipeline.report.document import Picture
 from pipeline.report.sessions import Session
 
 THUMBNAIL_PX, EVIDENCE_PX = 150, 480
-MOST_THUMBNAILS = 40  # a longer set is shown without
+MOST_THUMBNAILS = 24  # a longer set is shown without
 
 
 def jpeg(image: Image, quality: int = 85) -> bytes:

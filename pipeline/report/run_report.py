@@ -37,7 +37,7 @@ from pipeline.report.document import (
 )
 from pipeline.report.pictures import MOST_THUMBNAILS, figure_picture, moment_picture
 from pipeline.report.sessions import Session
-from pipeline.report.stored import stored_sections
+from pipeline.report.stored import FALLS, stored_sections
 
 VIEWS = {"front": "the front", "back": "behind", "side": "the side", "oblique": "an angle", "space": "points in space"}
 LIMITS = (
@@ -60,11 +60,13 @@ def run_document(session: Session, note: str = "") -> Document:
     sections: list[Section] = []
     if note.strip():
         sections.append(Section("Note", (Paragraph(note.strip()),)))
+    stored = stored_sections(session.results, None if session.person is None else session.person.person)
+    sections += [section for section in stored if section.title == FALLS]  # nobody should have to look for these
     if not session.sets:
-        sections.append(Section("What was found", _nothing(session)))
+        sections.append(Section("Repeated movement", _nothing(session)))
     for report in session.sets:
         sections += set_sections(session, report, several=len(session.sets) > 1)
-    sections += stored_sections(session.results, None if session.person is None else session.person.person)
+    sections += [section for section in stored if section.title != FALLS]
     sections.append(Section("What this report cannot say", (Bullets(LIMITS),)))
     sections.append(Section("How it was measured", _methods(session)))
     title = "Movement report"
@@ -146,7 +148,9 @@ def _glance(report: MovementReport) -> tuple[Block, ...]:
     metric = main_metric(movement_named(report.movement))
     values = [found.value for r in report.repetitions if r.complete and metric and (found := reading(r, metric.name))]
     if metric is not None and values:
-        numbers.append((amount(float(np.mean(values)), metric.unit), f"mean {short_label(metric).lower()}"))
+        mean = float(np.mean(values))
+        mean = 0.0 if metric.unit == "°" and abs(mean) < 0.5 else mean  # no "-0°"
+        numbers.append((amount(mean, metric.unit), f"mean {short_label(metric).lower()}"))
     durations = [r.end_s - r.start_s for r in report.repetitions if r.complete]
     if durations:
         numbers.append((f"{np.mean(durations):.1f} s", "mean time of a repetition"))
@@ -266,7 +270,7 @@ def _curves(report: MovementReport) -> tuple[Block, ...]:
                     "The mean of all complete repetitions, from start (0 %) to end (100 %); bands: standard deviation.",
                 )
             )
-    if report.repetitions:
+    if 0 < len(report.repetitions) <= MOST_THUMBNAILS:
         blocks.append(figure_picture(repetitions_figure(report), "tempo and main measure of every repetition"))
     return tuple(blocks)
 
@@ -283,12 +287,18 @@ def _refusals(report: MovementReport) -> tuple[Block, ...]:
         everywhere = [label for label, numbers in labels.items() if len(numbers) == len(report.repetitions)]
         parts = [", ".join(everywhere)] if everywhere else []
         parts += [
-            f"{label} (repetition {_listed(sorted(numbers))})"
+            f"{label} ({_which(numbers, len(report.repetitions))})"
             for label, numbers in labels.items()
             if label not in everywhere
         ]
         lines.append(f"{'; '.join(parts)}: {reason}.")
     return Paragraph("These were not judged, rather than guessed.", "note"), Bullets(tuple(lines))
+
+
+def _which(numbers: set[int], total: int) -> str:
+    """The repetitions by number, or how many they are when that would be long."""
+    listed = _listed(sorted(numbers))
+    return f"repetition {listed}" if listed.count(",") < 4 else f"{len(numbers)} of {total} repetitions"
 
 
 def _methods(session: Session) -> tuple[Block, ...]:

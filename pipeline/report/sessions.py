@@ -63,7 +63,7 @@ def read_session(run: Run, person: int | None = None) -> Session:
     """A run with its sets: those that were analysed and kept, else the movement that is found in it.
 
     Args:
-        person: whose; default is who was analysed before, else who moves most.
+        person: whose; default is who was analysed before (with the most repetitions), else who moves most.
 
     Raises:
         ReportError, RunError, SchemaError: the run cannot be read, or has no such person.
@@ -75,7 +75,9 @@ def read_session(run: Run, person: int | None = None) -> Session:
     kept = [r for name, r in results.items() if name.startswith("movement-") and r.get("movement") in MOVEMENTS]
     if person is None and kept:
         known = {p.person for p in recording.people}
-        person = next((int(r["person"]) for r in kept if r.get("person") in known), None)
+        of_known = [r for r in kept if r.get("person") in known]
+        most = max(of_known, key=lambda r: int(r.get("complete_repetitions") or 0), default=None)
+        person = int(most["person"]) if most else None
     sets: list[MovementReport] = []
     if len(recording) > 1 and recording.people:
         for result in (r for r in kept if r.get("person") == person):

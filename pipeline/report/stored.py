@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.report.document import Block, Bullets, Numbers, Paragraph, Section, Table, cells
 
 Result = Mapping[str, Any]
+FALLS = "Falls"
 _MOST_REASONS = 8
 
 
@@ -23,7 +24,7 @@ def stored_sections(results: Mapping[str, Result], person: int | None) -> list[S
         if result.get("person") not in (None, person):
             continue
         if name.startswith("fall") and isinstance(result.get("events"), list):
-            sections.append(Section("Falls", _falls(result)))
+            sections.append(Section(FALLS, _falls(result)))
         elif name.startswith("scor") and ("score" in result or "verdicts" in result):
             sections.append(Section("Exercise score", _score(result)))
         elif name.startswith("recogni") and isinstance(result.get("segments"), list):
@@ -52,7 +53,7 @@ def _falls(result: Result) -> tuple[Block, ...]:
         for event in events
     )
     count = "1 fall was found." if len(events) == 1 else f"{len(events)} falls were found."
-    heads = ("Person", "Begins", "Impact", "Lies from", "Up again", "Probability")
+    heads = ("Person", "Begins", "Impact", "Lies from", "Up again", "Sure")
     table = Table(heads, rows, (14.0, 17.0, 17.0, 17.0, 17.0, 18.0))
     expected = str(result.get("expected") or "")
     return (Paragraph(count, "fault"), table, *((Paragraph(expected, "note"),) if expected else ()))
@@ -149,4 +150,6 @@ def _seconds(value: Any) -> str:
 
 
 def _share(value: Any) -> str:
-    return f"{value:.0%}" if _is_number(value) else "–"
+    if not _is_number(value):
+        return "–"
+    return "> 99 %" if value > 0.99 else f"{100 * value:.0f} %"

@@ -20,7 +20,7 @@ from pipeline.scoring import bad_3d, ugly_2d
 from pipeline.scoring import lift as lifting
 from pipeline.scoring.canonical import Canonical, CanonicalError, canonical
 from pipeline.scoring.exercises import EXERCISES, Exercise, band, exercise_named
-from pipeline.scoring.models import SCORERS, GateModel
+from pipeline.scoring.models import SCORERS, GateModel, own_scorer
 from pipeline.scoring.scorer import Reason, RepetitionScore, score_repetition, scorer
 from pipeline.scoring.trimming import Trimmed, trim, trimmer
 from pipeline.scoring.verdict import Verdict
@@ -55,7 +55,7 @@ class ChainOptions:
     exercise: one of the ten by name, or auto for the one that the motion is most like.
     person: id; without it the one who is seen longest.
     lift: temporal, dense (the ported networks), or given for the pose model's own points in space.
-    scorer: transformer, or cnn_lstm (the ported network).
+    scorer: transformer, cnn_lstm (the ported network), or the folder of a scorer of one's own.
     height_m: of the person, for lengths in metres; the score does not depend on it.
     """
 
@@ -70,8 +70,9 @@ class ChainOptions:
             exercise_named(self.exercise)
         if self.lift not in LIFTS:
             raise AssessmentError(f"There is no lift {self.lift!r}; choose {', '.join(LIFTS)}.")
-        if self.scorer not in SCORERS:
-            raise AssessmentError(f"There is no scorer {self.scorer!r}; choose {' or '.join(SCORERS)}.")
+        if self.scorer not in SCORERS and not own_scorer(self.scorer):
+            known = " or ".join(SCORERS)
+            raise AssessmentError(f"There is no scorer {self.scorer!r}; choose {known}, or the folder of your own.")
 
 
 @dataclass(frozen=True)
@@ -294,7 +295,11 @@ class _Chain:
     def _ugly(self, sequence: PoseSequence, frames: Iterable[Frame] | None) -> bool:
         if not np.isfinite(sequence.xy_px).any():
             return self._say("ugly_2d", Verdict(True, ("These poses are in space only: there is no 2D to judge.",)))
-        return self._say("ugly_2d", ugly_2d.judge(sequence, frames))
+        try:
+            verdict = ugly_2d.judge(sequence, frames)
+        except lifting.LiftError as error:  # a gate that is not here must not pass unsaid
+            verdict = Verdict(True, (f"The poses were not judged: {error}",), {"judged": False})
+        return self._say("ugly_2d", verdict)
 
     def _lift(self, sequence: PoseSequence) -> bool:
         flat = sequence.to(KINECT_13)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from pipeline.skeletons import KINECT_13
 
-ARMS = ("left_elbow", "right_elbow", "left_hand", "right_hand")
-LEGS = ("left_knee", "right_knee", "left_foot", "right_foot")
+# The head is free everywhere: sensors and pose models mark it at different places (its top, its middle, the ears).
+ARMS = ("head", "left_elbow", "right_elbow", "left_hand", "right_hand")
+LEGS = ("head", "left_knee", "right_knee", "left_foot", "right_foot")
 WORST_SCORE = 4.0
 
 

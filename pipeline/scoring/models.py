@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.networks.trimming import Trimmer
 
 CHECKPOINTS = PROJECT_DIR / "checkpoints"
-SCORERS = ("transformer", "cnn_lstm")  # the first is preselected
+SCORERS = ("cnn_lstm", "transformer")  # the first is preselected
 
 
 class ModelMissingError(ValueError):
@@ -54,9 +54,11 @@ class TrimModel:
 
 
 def read_scorer(design: str = SCORERS[0], folder: Path | None = None) -> ScorerModel:
-    """The scorer of this design. Raises ModelMissingError."""
+    """The scorer of this design, or the one in the folder that ``design`` names. Raises ModelMissingError."""
     from pipeline.networks.scorer import DESIGNS
 
+    if design not in DESIGNS and (own := own_scorer(design)):
+        design, folder = own, Path(design)
     if design not in DESIGNS:
         raise ModelMissingError(f"There is no scorer {design!r}; choose {' or '.join(SCORERS)}.")
     state, about = _read(f"scorer-{design}", folder)
@@ -64,6 +66,13 @@ def read_scorer(design: str = SCORERS[0], folder: Path | None = None) -> ScorerM
     network.load_state_dict(state)
     intervals = Intervals.from_json(about["intervals"])
     return ScorerModel(design, network.eval(), intervals, about["target"], about["anchors"])
+
+
+def own_scorer(folder: str) -> str:
+    """The design of the scorer that was trained into this folder; "" when there is none."""
+    from pipeline.networks.scorer import DESIGNS
+
+    return next((design for design in DESIGNS if (Path(folder) / f"scorer-{design}.json").is_file()), "")
 
 
 def read_gate(folder: Path | None = None) -> GateModel:

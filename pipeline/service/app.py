@@ -18,6 +18,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTex
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException as AnyHTTPException  # FastAPI's own, and what it raises itself
 
 from pipeline import __version__
 from pipeline.batch.items import DONE
@@ -146,7 +147,7 @@ def _add_errors(app: FastAPI) -> None:
         return handler
 
     def http_error(_request: Request, error: Exception) -> JSONResponse:
-        assert isinstance(error, HTTPException)
+        assert isinstance(error, AnyHTTPException)
         if isinstance(error.__cause__, OSError):  # the upload found no place while it was read
             return JSONResponse({"detail": f"The upload could not be stored ({error.__cause__.strerror})."}, 507)
         return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
@@ -161,7 +162,7 @@ def _add_errors(app: FastAPI) -> None:
         reasons = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5]]
         return JSONResponse({"detail": f"The request cannot be used ({'; '.join(reasons)}); see /docs."}, 422)
 
-    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(AnyHTTPException, http_error)
     app.add_exception_handler(RequestValidationError, bad_request)
 
 

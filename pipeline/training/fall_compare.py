@@ -78,8 +78,8 @@ def compare(config: falls.FallsConfig, work: Work, windows: Sequence[Windows]) -
 
 
 def best_threshold(windows: Sequence[Windows], curves: Curves) -> float:
-    """The middle of the thresholds with the best event F1 over everything."""
-    scores = np.array([tally(windows, detector_of(curves, float(t))).f1() for t in _THRESHOLDS])
+    """The middle of the thresholds with the best event F1, every source weighing the same."""
+    scores = np.array([falls.balanced_f1(windows, detector_of(curves, float(t))) for t in _THRESHOLDS])
     good = np.flatnonzero(scores >= np.nanmax(scores) - 0.004)
     return float(_THRESHOLDS[good[len(good) // 2]])
 

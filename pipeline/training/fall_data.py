@@ -201,8 +201,8 @@ def cut_short(example: Example, seed: int) -> Example | None:
 def training_rows(windows: Sequence[Windows], seed: int, share: float) -> tuple[Array, Array, Array]:
     """(N, F) features, (N,) labels and (N,) weights to fit on.
 
-    Of the windows without a fall a ``share`` stays, and four times as many of those in which somebody comes down. Every source with falls gets the
-    same total weight for its falls, and falls together weigh as much as no falls.
+    Of the windows without a fall a ``share`` stays, and four times as many of those in which somebody comes down.
+    Every source with falls gets the same total weight for its falls; falls together weigh as much as no falls.
     """
     rng = np.random.default_rng(seed)
     values, labels, sources = [], [], []

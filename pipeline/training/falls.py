@@ -20,7 +20,7 @@ from pipeline.falls.events import smoothed
 from pipeline.falls.forest import DEFAULT_SENSITIVITY, SENSITIVITIES, FallForest, OperatingPoint, witnessed
 from pipeline.poses import Array
 from pipeline.training.fall_data import REAL, Windows, all_windows, training_rows
-from pipeline.training.fall_measure import detector_of, tally
+from pipeline.training.fall_measure import Detector, detector_of, tally
 from pipeline.training.framework import Stage, TrainingError, Work
 
 LICENCES = {
@@ -155,19 +155,31 @@ def is_real(source: str) -> bool:
     return source in REAL
 
 
+def balanced_f1(windows: Sequence[Windows], detect: Detector) -> float:
+    """Event F1 in which the falls of every source weigh the same, so that many acted ones do not drown few filmed."""
+    by_source = [
+        tally(windows, detect, partial(from_source, name))
+        for name in sorted({one.example.source.split(":")[0] for one in windows})
+    ]
+    falls = sum(one.falls for one in by_source)
+    shares = [one.found / one.falls for one in by_source if one.falls]
+    found = falls * sum(shares) / max(len(shares), 1)
+    false = sum(one.false_alarms for one in by_source)
+    return 2 * found / (found + falls + false) if falls else 0.0
+
+
 def operating_points(windows: Sequence[Windows], curves: dict[int, Array]) -> tuple[OperatingPoint, ...]:
     """Five thresholds from cautious to sensitive.
 
-    "balanced" has the best event F1 over everything, the middle of the plateau when several are as good. The others lie
-    half way and nearly all the way to where no alarm is left, and to where the false alarms have become ten times as
-    many.
+    "balanced" has the best event F1, every source's falls weighing the same, the middle of the plateau when several are
+    as good. The others lie half way and nearly all the way to where no alarm is left, and to where the false alarms
+    have become five times as many.
     """
-    scores = []
-    rates = []
+    scores, rates = [], []
     for threshold in _THRESHOLDS:
-        counts = tally(windows, detector_of(curves, float(threshold)))
-        scores.append(counts.f1())
-        rates.append(counts.false_alarms)
+        detect = detector_of(curves, float(threshold))
+        scores.append(balanced_f1(windows, detect))
+        rates.append(tally(windows, detect).false_alarms)
     good = np.flatnonzero(np.array(scores) >= np.nanmax(scores) - 0.004)
     balanced = int(good[len(good) // 2])
     low = next((n for n in range(balanced, -1, -1) if rates[n] > 5 * max(rates[balanced], 2)), 0)

@@ -33,6 +33,7 @@ STAGES: dict[str, str] = {
     "to_kinect": "pipeline.training.to_kinect:STAGE",
     "depth": "pipeline.training.depth:STAGE",
     "lift": "pipeline.training.lift:STAGE",
+    "ugly_2d": "pipeline.training.ugly_2d:STAGE",
     "falls": "pipeline.training.falls:STAGE",
     "scorer": "pipeline.training.scorer:STAGE",
     "trimming": "pipeline.training.trimming:STAGE",

@@ -14,13 +14,15 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+from pipeline import settings
 from pipeline.networks.scorer import DESIGNS, Scorer
 from pipeline.poses import Array
+from pipeline.runs import RunStore
 from pipeline.scoring.exercises import EXERCISES
 from pipeline.scoring.intervals import Intervals
 from pipeline.scoring.target import derived, distances_to_others
 from pipeline.skeletons import KINECT_13
-from pipeline.training.dataset import DatasetError, Repetitions, ui_prmd
+from pipeline.training.dataset import DatasetError, Repetitions, build, ui_prmd
 from pipeline.training.framework import Stage, TrainingError, Work
 from pipeline.training.variation import Variation, blended, varied
 
@@ -34,7 +36,7 @@ class ScorerConfig:
 
     design: cnn_lstm (the ported one) or transformer.
     sources: data sets of repetitions; a built file of one's own repetitions with `labels` instead.
-    labels: an .npz of `dataset build`, or "" for UI-PRMD with its derived target.
+    labels: one's own grades (a CSV, or an .npz of `dataset build`); "" for UI-PRMD with its derived target.
     folds: people left out one at a time to measure and to find the interval; 0 leaves out everybody in turn.
     steps: of the descent; about 15 times through the data.
     batch_size: repetitions a step.
@@ -72,7 +74,9 @@ def repetitions_of(config: ScorerConfig) -> Repetitions:
     """What the configuration trains on. Raises DatasetError when a file of labels has gaps."""
     if not config.labels:
         return ui_prmd(config.sources)
-    own = Repetitions.read(Path(config.labels))
+    path = Path(config.labels)
+    is_table = path.suffix.lower() == ".csv"
+    own = build(RunStore(settings.outputs_dir()), path) if is_table else Repetitions.read(path)
     if not own.graded:
         raise DatasetError(f"{config.labels} has repetitions without a score; grade all of them.")
     return own

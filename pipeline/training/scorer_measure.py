@@ -69,6 +69,8 @@ def forest(data: Repetitions, groups: NDArray[Any], seed: int = 0) -> Array:
     found = np.full(len(data), np.nan)
     for exercise in EXERCISES.values():
         own = np.flatnonzero(data.exercise == exercise.position)
+        if not len(own):
+            continue
         features, answer = hand_features(data.xyz[own], exercise.counted), data.incorrect[own]
         for group in np.unique(groups[own]):
             test = groups[own] == group

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pipeline.cli import main
 from pipeline.movements.analyze import MOVEMENTS, analyze, measure
 from pipeline.movements.base import RuleParameters
 from pipeline.movements.squat import SquatParameters
@@ -95,7 +97,7 @@ def test_a_click_on_a_remark_or_a_repetition_moves_the_video_and_shows_the_evide
 
 
 def test_thresholds_judge_again_at_once_and_nothing_is_measured_twice(
-    squats: Run, monkeypatch: pytest.MonkeyPatch
+    squats: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked: list[str] = []
 
@@ -114,16 +116,22 @@ def test_thresholds_judge_again_at_once_and_nothing_is_measured_twice(
     healthy(app.run())
     assert [m.value for m in app.metric][1] == "3 of 3", "no squat is shallow any more"
     assert squats.results()[f"movement-squat-person{person}"]["preset"] == "custom"
-    lines: dict[str, object] = {}
-    code = next(c.value for c in app.code if "import" in c.value)
-    exec(code.replace(repr(squats.folder.parent.name), repr(str(squats.folder.parent))), lines)
-    assert [r.verdict for r in lines["report"].repetitions] == ["good"] * 3, "the Python shown does the same"  # type: ignore[attr-defined]
+    (line,) = (c.value for c in app.code if "pipeline analyze" in c.value)
+    assert main([*line.split()[3:], "--out", str(squats.folder.parent), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [r["verdict"] for r in shown["repetitions"]] == ["good"] * 3, "the command shown does the same"
     healthy(button(app, "Back to standard").click().run())  # type: ignore[attr-defined]
     assert [m.value for m in app.metric][1] == "0 of 3"
     preset = next(group for group in app.button_group if group.key == f"{squats.id}-preset-squat")
     healthy(preset.set_value("strict").run())
     assert "--preset strict" in texts(app.code)
     assert len(asked) == before
+
+
+def test_curves_from_the_front_say_that_they_are_too_small(store: RunStore, tmp_path: Path, squats: Run) -> None:
+    run = run_of(store, tmp_path, ActorSpec.one("squat", repetitions=2, view="front", seed=3, size=(160, 120)))
+    assert "bend towards the camera" in texts(healthy(look(run)).caption)
+    assert "bend towards the camera" not in texts(healthy(look(squats)).caption)
 
 
 def test_nobody_in_view_is_a_kind_sentence(store: RunStore, tmp_path: Path) -> None:

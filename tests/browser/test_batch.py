@@ -30,7 +30,7 @@ def test_a_folder_becomes_a_table(open_page: Callable[..., Page], server: Server
     expect(page.get_by_test_id("stDataFrame")).to_have_count(2)
     assert len(server.store.runs()) == 2
     settled(page)
-    take_picture(page, "batch"); page.screenshot(path="/tmp/bx/batch.png", full_page=True)
+    take_picture(page, "batch")
     page.set_viewport_size({"width": 480, "height": 900})
     settled(page)
     too_wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth + 1")

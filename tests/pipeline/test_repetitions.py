@@ -10,9 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import settings
 from pipeline.inference import InferenceOptions, infer
 from pipeline.poses import Array, PoseSequence
-from pipeline.repetitions import SIGNAL_NAMES, LiveRepetitions, RepetitionParameters, RepetitionSet, find_repetitions
+from pipeline.repetitions import (
+    SIGNAL_NAMES,
+    LiveRepetitions,
+    RepetitionParameters,
+    RepetitionSet,
+    candidate_signals,
+    find_repetitions,
+)
 from pipeline.runs import RunStore
 from pipeline.skeletons import BLAZEPOSE_33, COCO_17, Skeleton
 
@@ -358,6 +366,39 @@ def test_live_refuses_frames_that_do_not_fit() -> None:
         live.update(points, score, 1.0)
     with pytest.raises(ValueError, match="33"):
         live.update(points[:5], score, 2.0)
+
+
+def test_a_running_median_takes_out_moments_of_another_posture() -> None:
+    still = five_squats(20)
+    random = np.random.default_rng(0)
+    xy_px = still.xy_px.copy()
+    known = np.flatnonzero(np.isfinite(xy_px[0, :, 0]))
+    for frame in range(7, len(xy_px), 15):
+        xy_px[frame, known] = xy_px[frame, random.permutation(known)]
+    spoiled = replace(still, xy_px=xy_px)
+    truth = candidate_signals(still, 1.0)["left_knee_y"]
+    rough, even = (candidate_signals(spoiled, 1.0, despike_s=width)["left_knee_y"] for width in (0.0, 0.35))
+    assert np.abs(rough - truth).max() > 0.3
+    assert np.abs(even - truth).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("video", "count", "without"),
+    [
+        ("train3899", 2, RepetitionParameters(strong_score=np.inf)),  # the posture drifts
+        ("stu2_6", 3, RepetitionParameters(restless=np.inf)),  # key points of a lying person jump
+    ],
+)
+def test_landmarks_that_drift_or_jump(video: str, count: int, without: RepetitionParameters) -> None:
+    file = settings.data_dir() / "data" / "repcount" / "repcount_test152.npz"
+    if not file.is_file():
+        pytest.skip("RepCount's landmarks are not here.")
+    data = np.load(file)
+    number = int(np.flatnonzero(data["name"] == video)[0])
+    raw = data["lm_u16"][data["offset"][number] : data["offset"][number + 1], :, :2] * float(data["scale"]) * 1000
+    landmarks = PoseSequence(BLAZEPOSE_33, np.arange(len(raw)) / 30, raw, np.ones(raw.shape[:2]), None, (1000, 1000))
+    assert find_repetitions(landmarks).count == count
+    assert find_repetitions(landmarks, without).count == 0
 
 
 def test_ten_thousand_frames_take_a_moment() -> None:

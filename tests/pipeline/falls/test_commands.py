@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.cli import main
 from pipeline.falls.detect import detect_falls
-from pipeline.falls.film import find_film, label_at, make_film, state_at
+from pipeline.falls.film import ALARM, draw_moment, find_film, label_at, make_film, state_at
 from pipeline.media import probe
 from pipeline.runs import Run, RunStore
 from pipeline.synthetic.actor import ActorSpec
@@ -24,7 +25,7 @@ def fall(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run_of(RunStore(folder / "outputs"), folder, SPEC, name="fall.mp4")
 
 
-def run_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
+def run_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
     assert main(list(arguments)) == 0
     result = json.loads(capsys.readouterr().out)
     assert isinstance(result, dict)
@@ -33,16 +34,16 @@ def run_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, o
 
 def test_the_command_tells_the_fall_and_keeps_it(fall: Run, capsys: pytest.CaptureFixture[str]) -> None:
     result = run_json(capsys, "falls", str(fall.folder), "--json")
-    (event,) = result["events"]  # type: ignore[misc]
+    (event,) = result["events"]
     assert event["onset_s"] == pytest.approx(1.5, abs=0.5)
     assert event["impact_s"] == pytest.approx(2.45, abs=0.5)
     assert event["person"] == fall.recording().people[0].person
-    (person,) = result["people"]  # type: ignore[misc]
+    (person,) = result["people"]
     assert len(person["probability"]["value"]) > 20
     assert fall.results()["falls"]["events"] == result["events"]
     short = run_json(capsys, "falls", str(fall.folder), "--json", "--no-probability", "--sensitivity", "very-cautious")
     assert short["sensitivity"] == "very cautious"
-    assert "probability" not in short["people"][0]  # type: ignore[index]
+    assert "probability" not in short["people"][0]
 
 
 def test_the_command_in_words(fall: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,11 +74,7 @@ def test_the_film_shows_the_fall_on_every_frame_and_is_made_once(fall: Run) -> N
     assert find_film(fall, cautious) is None
 
 
-def test_the_film_draws_over_the_person(fall: Run, tmp_path: Path) -> None:
-    import numpy as np
-
-    from pipeline.falls.film import ALARM, draw_moment
-
+def test_the_film_draws_over_the_person(fall: Run) -> None:
     recording = fall.recording()
     report = detect_falls(recording)
     lying = int(np.searchsorted(recording.time_s, report.events[0].impact_s + 0.5))

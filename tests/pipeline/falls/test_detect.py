@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -130,10 +131,8 @@ def test_nobody_no_frames_and_gaps_are_ordinary(faller: PoseSequence) -> None:
 
 
 def test_everybody_has_a_line_of_their_own(faller: PoseSequence) -> None:
-    other = seen([part("stand", end_s=faller.time_s[-1] + 1)], Camera(50.0, 1.4, 6.0, 8.0, 30.0)).select(
-        slice(0, len(faller))
-    )
-    other = replace(other, time_s=faller.time_s, person=2)
+    standing = seen([part("stand", end_s=faller.time_s[-1] + 1)], Camera(50.0, 1.4, 6.0, 8.0, 30.0))
+    other = replace(standing.select(slice(0, len(faller))), time_s=faller.time_s, person=2)
     both = Recording((faller, other), faller.time_s)
     report = detect_falls(both)
     assert [one.person for one in report.people] == [1, 2]
@@ -163,9 +162,9 @@ def test_more_sensitive_alarms_no_less(faller: PoseSequence) -> None:
     assert counts == sorted(counts)
     points = load_forest().points
     assert [point.name for point in points] == list(SENSITIVITIES)
-    assert all(a.threshold >= b.threshold for a, b in zip(points, points[1:], strict=False))
-    assert all(a.missed >= b.missed for a, b in zip(points, points[1:], strict=False))
-    assert all(a.false_alarms_per_h <= b.false_alarms_per_h for a, b in zip(points, points[1:], strict=False))
+    assert all(a.threshold >= b.threshold for a, b in pairwise(points))
+    assert all(a.missed >= b.missed for a, b in pairwise(points))
+    assert all(a.false_alarms_per_h <= b.false_alarms_per_h for a, b in pairwise(points))
     assert all(point.false_alarms_low <= point.false_alarms_per_h <= point.false_alarms_high for point in points)
     with pytest.raises(FallModelError, match="very cautious"):
         detect_falls(faller, sensitivity="nervous")

@@ -197,7 +197,7 @@ def test_stored_falls_scores_and_exercises_are_printed() -> None:
                                       "repetitions": 4, "person": 1}]},
     }  # fmt: skip
     sections = {s.title: repr(s.blocks) for s in stored_sections(results, 1)}
-    assert "1 fall was found" in sections["Falls"] and "2.6 s" in sections["Falls"] and "93%" in sections["Falls"]
+    assert "1 fall was found" in sections["Falls"] and "2.6 s" in sections["Falls"] and "93 %" in sections["Falls"]
     for part in (
         "1.2",
         "0.9 to 1.6",

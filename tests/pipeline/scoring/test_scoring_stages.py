@@ -42,7 +42,7 @@ def test_a_scorer_is_trained_resumed_measured_and_deployed(tmp_path: Path, data:
     config = scorer.ScorerConfig(**TINY)
     folder = tmp_path / "work"
 
-    def kill(text: str, share: float) -> None:
+    def kill(text: str, _share: float) -> None:
         if text.startswith("without 1"):
             raise KeyboardInterrupt
 
@@ -194,9 +194,9 @@ def test_labels_that_make_no_sense_are_told_by_line(graded: tuple[RunStore, Path
             dataset.read_labels(wrong(lines))
     with pytest.raises(DatasetError, match="no row for these runs"):
         dataset.build(store, labels, runs=["another"], lift="given")
+    made = dataset.build(store, labels, lift="given")
+    made.select(made.subject == "anna").save(tmp_path / "one.npz")
     with pytest.raises(TrainingError, match="two people"):
-        made = dataset.build(store, labels, lift="given")
-        made.select(made.subject == "anna").save(tmp_path / "one.npz")
         framework.train(scorer.STAGE, scorer.ScorerConfig(labels=str(tmp_path / "one.npz"), **TINY), tmp_path / "w")
     with pytest.raises(DatasetError, match="dataset build"):
         Repetitions.read(labels)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from pipeline.estimation.base import Estimator, Image, PersonPose, Region
 from pipeline.poses import ModelInfo
@@ -140,7 +141,9 @@ def test_the_area_under_the_curve_counts_unseen_people_as_refused() -> None:
     assert ugly_2d.auc_of(1 - good, windows) == 0.0
     hidden = replace(windows, seen=np.where(windows.error > 0.1, 0.0, 1.0).astype(np.float32))
     assert ugly_2d.auc_of(np.ones(40), hidden) == 1.0
-    assert np.isnan(ugly_2d.auc_of(good, windows.part(good > 0)))
+    assert np.isnan(ugly_2d.auc_of(good[good > 0], windows.part(good > 0)))
+    told = np.random.default_rng(1).random(40).round(1)  # with ties
+    assert ugly_2d.auc_of(told, windows) == pytest.approx(roc_auc_score(windows.error > 0.1, -told))
 
 
 def test_windows_are_kept_as_they_are(tmp_path: Path) -> None:
