@@ -240,32 +240,37 @@ async def serve(clip: Path, seconds: float, count: int) -> list[dict[str, Any]]:
 
 def report(results: dict[int, list[dict[str, Any]]], seconds: float) -> str:
     """The page in Markdown."""
-    rows, shares = [], []
-    for count, sessions in results.items():
-        for number, row in enumerate(sessions, start=1):
-            rows.append([f"{number} of {count}", *(f"{row[key]:.1f}" for key in ("offered_fps", "processed_fps",
-                         "returned_fps")), f"{row['p50_ms']:.0f}", f"{row['p95_ms']:.0f}", f"{row['pose_ms']:.0f}",
-                         str(row["count"])])  # fmt: skip
-        shares.append([str(count), *(f"{value:.0f} %" for value in sessions[0]["cpu"].values())])
-    heads = ["session", "offered, frames/s", "looked at", "returned", "latency p50, ms", "p95, ms", "pose, ms", "count"]
-    names = list(next(iter(results.values()))[0]["cpu"])
-    load = psutil.getloadavg()[0]
-    return "\n".join(
-        [
-            "# The live stream",
-            "",
-            f"Made by `python -m benchmarks.live --write`: {seconds:.0f} s, the first {WARM_S:.0f} s not counted, "
-            f"{psutil.cpu_count()} cores, load average at the end {load:.1f} (clients included). BlazePose, one person, "
-            "640x480, all analyses on. The goal is 25 of 30 frames a second looked at with one session.",
-            "",
-            table(heads, rows),
-            "",
-            "Processor time of the server, in percent of one core:",
-            "",
-            table(["sessions", *names], shares),
-            "",
-        ]
-    )
+    rows = [
+        {
+            "session": f"{number} of {count}",
+            "offered, frames/s": f"{row['offered_fps']:.1f}",
+            "looked at": f"{row['processed_fps']:.1f}",
+            "returned": f"{row['returned_fps']:.1f}",
+            "latency p50, ms": f"{row['p50_ms']:.0f}",
+            "p95, ms": f"{row['p95_ms']:.0f}",
+            "pose, ms": f"{row['pose_ms']:.0f}",
+            "count": row["count"],
+            "error": row["error"] or "none",
+        }
+        for count, sessions in results.items()
+        for number, row in enumerate(sessions, start=1)
+    ]
+    shares = [
+        {"sessions": count, **{name: f"{value:.0f} %" for name, value in sessions[0]["cpu"].items()}}
+        for count, sessions in results.items()
+    ]
+    return f"""# The live stream
+
+Made by `python -m benchmarks.live --write`: {seconds:.0f} s, the first {WARM_S:.0f} s not counted, {psutil.cpu_count()}
+cores, load average at the end {psutil.getloadavg()[0]:.1f} (clients included). BlazePose, one person, 640x480, all
+analyses on. The goal is 25 of 30 frames a second looked at with one session.
+
+{table(rows)}
+
+Processor time of the server, in percent of one core:
+
+{table(shares)}
+"""
 
 
 def main() -> None:

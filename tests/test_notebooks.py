@@ -40,6 +40,22 @@ def test_first_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "['report.html', 'report.pdf']" in text
 
 
+def test_train_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT_DIR))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    notebook = nbformat.read(FOLDER / "train_your_own.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    NotebookClient(
+        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    text = outputs(notebook)
+    assert "18 repetitions of ['anna', 'ben', 'carla']" in text
+    assert "killed at" in text
+    assert "mean absolute error of the grade" in text
+    assert "mine.evaluation.json" in text
+    assert "The score is graded by people." in text
+
+
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem)
 def test_notebooks_hold_no_outputs_of_this_machine(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

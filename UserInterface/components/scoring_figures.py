@@ -17,7 +17,7 @@ _FILM_HZ, _MOST_FRAMES = 10.0, 300
 _MARGIN = {"l": 0, "r": 0, "t": 8, "b": 0}
 
 
-def gauge_figure(score: float, low: float, high: float, height: int = 210) -> go.Figure:
+def gauge_figure(score: float, low: float, high: float, height: int = 180) -> go.Figure:
     """The score on its scale of seven bands; the dark bar is the interval, the line the score."""
     edges = (0.0, *BAND_EDGES, WORST_SCORE)
     figure = go.Figure()
@@ -40,7 +40,7 @@ def gauge_figure(score: float, low: float, high: float, height: int = 210) -> go
     figure.add_annotation(x=score, y=0.5, text=f"<b>{score:.1f}</b>", showarrow=False, font={"size": 20})
     figure.update_layout(height=height, margin=_MARGIN, barmode="overlay", dragmode=False)
     figure.update_xaxes(range=[-0.05, WORST_SCORE + 0.05], tickvals=list(edges), fixedrange=True, showgrid=False)
-    figure.update_yaxes(visible=False, range=[-0.75, 0.75], fixedrange=True)
+    figure.update_yaxes(visible=False, range=[-0.65, 0.65], fixedrange=True)
     return figure
 
 
@@ -113,7 +113,7 @@ def skeleton_film(space: PoseSequence, moment_s: float, costs: Array | None = No
     grid = {"showbackground": False, "showspikes": False, "nticks": 5, "gridcolor": "rgba(128, 128, 128, 0.35)"}
     figure.update_layout(
         height=height,
-        margin=_MARGIN,
+        margin=_MARGIN | {"b": 70},
         uirevision="camera",
         showlegend=False,
         scene={
@@ -135,7 +135,7 @@ def skeleton_film(space: PoseSequence, moment_s: float, costs: Array | None = No
         ],
         sliders=[
             {
-                "active": start, "x": 0.28, "len": 0.72, "y": 0, "pad": {"t": 0}, "currentvalue": {"suffix": " s"},
+                "active": start, "x": 0.36, "len": 0.62, "y": 0, "pad": {"t": 0}, "currentvalue": {"suffix": " s"},
                 "steps": [
                     {"label": frame.name, "method": "animate", "args": [[frame.name], {**stop, "frame": play["frame"]}]}
                     for frame in figure.frames

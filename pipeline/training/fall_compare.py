@@ -25,7 +25,7 @@ from pipeline.training.framework import Work
 
 FOREST = "random forest (shipped)"
 _THRESHOLDS = np.round(np.arange(0.02, 0.99, 0.02), 2)
-_NETWORK_EPOCHS = 8
+_NETWORK_EPOCHS, _FLOOR_TREES = 5, 40
 
 Curves = dict[int, Array]
 
@@ -42,7 +42,7 @@ def compare(config: falls.FallsConfig, work: Work, windows: Sequence[Windows]) -
     progress = work.progress
     progress("baseline: the forest it replaces", 0.5)
     methods["floor: pixels, frames, zeros"] = _folded(
-        windows, folds, partial(floor_votes, trees=config.trees, seed=config.seed)
+        windows, folds, partial(floor_votes, trees=_FLOOR_TREES, seed=config.seed)
     )
     progress("baseline: a rule", 0.6)
     methods["rule: fast drop, then lying still"] = _smooth(rule_votes([w for w in windows if not w.cut]))

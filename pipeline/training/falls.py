@@ -171,17 +171,19 @@ def balanced_f1(windows: Sequence[Windows], detect: Detector) -> float:
 def operating_points(windows: Sequence[Windows], curves: dict[int, Array]) -> tuple[OperatingPoint, ...]:
     """Five thresholds from cautious to sensitive.
 
-    "balanced" has the best event F1, every source's falls weighing the same, the middle of the plateau when several are
-    as good. The others lie half way and nearly all the way to where no alarm is left, and to where the false alarms
-    have become five times as many.
+    "balanced" has the best event F1 on the filmed takes; of several that are as good, the one with the best F1 over
+    everything, every source's falls weighing the same. Without filmed takes the latter alone decides. The others lie
+    half way and nearly all the way to where no alarm is left, and to where the false alarms have become five times as
+    many.
     """
-    scores, rates = [], []
+    filmed, scores, rates = [], [], []
     for threshold in _THRESHOLDS:
         detect = detector_of(curves, float(threshold))
+        filmed.append(tally(windows, detect, is_real).f1())
         scores.append(balanced_f1(windows, detect))
         rates.append(tally(windows, detect).false_alarms)
-    good = np.flatnonzero(np.array(scores) >= np.nanmax(scores) - 0.004)
-    balanced = int(good[len(good) // 2])
+    best = np.nan_to_num(np.array(filmed))
+    balanced = int(np.argmax(np.where(best >= best.max() - 1e-9, scores, -1.0)))
     low = next((n for n in range(balanced, -1, -1) if rates[n] > 5 * max(rates[balanced], 2)), 0)
     high = len(_THRESHOLDS) - 1
     chosen = [high - (high - balanced) // 5, (high + balanced) // 2, balanced, (balanced + low) // 2, low]

@@ -22,6 +22,7 @@ from pipeline.training.recognition_data import Places, places, plain_windows
 from pipeline.training.recognition_sources import TEST, TRAIN, Track
 
 RESAMPLES = 1000
+CALIBRATION_WINDOWS = 160  # whose ranges set the 8-bit scales, each with its mirror image
 _UNKNOWN = CLASSES.index(UNKNOWN)
 
 
@@ -176,7 +177,7 @@ def exports(
     """ONNX and INT8 in the folder, with their accuracy on the same test windows (at most 3,000)."""
     onnx = export_onnx(recognizer, folder / f"recognition-{recognizer.name}.onnx")
     learn = places(tracks, TRAIN)
-    rows = np.random.default_rng(0).permutation(len(learn.track))[:512]
+    rows = np.random.default_rng(0).permutation(len(learn.track))[:CALIBRATION_WINDOWS]
     some = plain_windows(tracks, Places(learn.track[rows], learn.centre[rows], learn.label[rows]))
     values = inputs(recognizer.name, np.concatenate([some, mirrored(some)]))
     small = quantize(onnx, folder / f"recognition-{recognizer.name}-int8.onnx", values)

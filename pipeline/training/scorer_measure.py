@@ -112,6 +112,7 @@ def measure(config: ScorerConfig, work: Work, data: Repetitions) -> dict[str, An
         "interval": interval,
     }
     if data.graded:
+        _plots(work, some, some_score, some_target, metrics)
         rng = np.random.default_rng(config.seed)
         draws = [error[rng.integers(0, len(error), len(error))].mean() for _ in range(_DRAWS)]
         primary = {"name": "mean absolute error of the grade, people left out", "value": float(error.mean()),
@@ -142,10 +143,7 @@ def measure(config: ScorerConfig, work: Work, data: Repetitions) -> dict[str, An
 
 
 def _plots(work: Work, data: Repetitions, score: Array, target: Array, metrics: dict[str, Any]) -> None:
-    """Score against target, and the areas of the exercises, as PNG."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
+    """Score against target, and beside it the areas of the exercises or the errors of the people, as PNG."""
     import pandas as pd
     import seaborn as sns
     from matplotlib.figure import Figure
@@ -154,12 +152,17 @@ def _plots(work: Work, data: Repetitions, score: Array, target: Array, metrics: 
     left, right = figure.subplots(1, 2)
     verdict = np.where(data.incorrect, "incorrect", "correct")
     sns.scatterplot(x=target, y=score, hue=verdict, s=9, ax=left)
-    left.set(xlabel="derived target", ylabel="score of people left out", xlim=(-0.1, 4.1), ylim=(-0.1, 4.1))
-    rows = [
-        {"exercise": name.replace("_", " "), "method": method, "AUC": value}
-        for method, values in (("network", metrics["auc"]), ("forest", metrics["forest"]["auc"]))
-        for name, value in values.items()
-    ]
-    sns.barplot(pd.DataFrame(rows), y="exercise", x="AUC", hue="method", ax=right)
-    right.set(xlim=(0.5, 1.0), ylabel="")
+    what = "grade" if data.graded else "derived target"
+    left.set(xlabel=what, ylabel="score of people left out", xlim=(-0.1, 4.1), ylim=(-0.1, 4.1))
+    if data.graded:
+        sns.boxplot(x=np.abs(score - target), y=data.subject, ax=right)
+        right.set(xlabel="error", ylabel="")
+    else:
+        rows = [
+            {"exercise": name.replace("_", " "), "method": method, "AUC": value}
+            for method, values in (("network", metrics["auc"]), ("forest", metrics["forest"]["auc"]))
+            for name, value in values.items()
+        ]
+        sns.barplot(pd.DataFrame(rows), y="exercise", x="AUC", hue="method", ax=right)
+        right.set(xlim=(0.5, 1.0), ylabel="")
     figure.savefig(work.folder / "scorer.png", dpi=110)

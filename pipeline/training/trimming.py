@@ -44,12 +44,12 @@ class TrimmingConfig:
     seed: of everything random.
     """
 
-    clips: int = 400
+    clips: int = 300
     test_clips: int = 60
-    seconds: float = 16.0
-    steps: int = 500
-    batch_size: int = 24
-    learning_rate: float = 4e-3
+    seconds: float = 9.0
+    steps: int = 380
+    batch_size: int = 12
+    learning_rate: float = 6e-3
     width: int = 48
     tolerance_s: float = 0.1
     seed: int = 0

@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, Playwright, expect, sync_playwright
 
 from pipeline.repetitions import find_repetitions
-from tests.browser.conftest import WIDE, Server, settled
-from tests.browser.fake_camera import REPETITIONS, squat_camera, squat_spec, turns_s
+from tests.browser.conftest import WIDE, Server, settled, take_picture
+from tests.browser.fake_camera import REPETITIONS, empty_camera, squat_camera, squat_spec, turns_s
 
 pytestmark = pytest.mark.browser
 
@@ -73,10 +73,6 @@ def fill(page: Page, role: str, name: str, text: str) -> None:
     settled(page)
 
 
-def count(page: Page) -> int:
-    return int(page.get_by_test_id("stMetricValue").first.inner_text())
-
-
 def wait_for_count(page: Page, wanted: int) -> None:
     expect(page.get_by_test_id("stMetricValue").first).to_have_text(str(wanted), timeout=COUNTING_MS)
 
@@ -90,10 +86,9 @@ def test_count_record_and_open(playwright: Playwright, server: Server, squats: P
         page.locator(".st-key-webcam-record button").click()
         expect(page.get_by_text("Recording: ")).to_be_visible()
         wait_for_count(page, REPETITIONS)
-        page.screenshot(path="/tmp/webcam_live.png")
+        take_picture(page, "webcam")
         page.get_by_role("button", name="Stop recording").click()
         expect(page.get_by_role("button", name="Movement Analyzer")).to_be_visible(timeout=MAKING_MS)
-        page.screenshot(path="/tmp/webcam_done.png", full_page=True)
     run = server.store.runs()[0]
     assert run.manifest.subject == "Ada"
     recording = run.recording()
@@ -101,3 +96,84 @@ def test_count_record_and_open(playwright: Playwright, server: Server, squats: P
     assert batch.count == REPETITIONS
     measured = np.diff([r.turn_s for r in batch.complete])
     assert measured == pytest.approx(np.diff(turns_s(squat_spec())), abs=0.15)
+
+
+def test_trim_and_delete(playwright: Playwright, server: Server, squats: Path) -> None:
+    with chromium(playwright, squats) as browser:
+        page = open_webcam(browser, server)
+        fill(page, "spinbutton", "Countdown (s)", "0")
+        start(page)
+        before = len(server.store.runs())
+        page.locator(".st-key-webcam-record button").click()
+        expect(page.get_by_text("Recording: 4 s")).to_be_visible(timeout=COUNTING_MS)
+        page.get_by_role("button", name="Stop recording").click()
+        expect(page.get_by_role("button", name="Movement Analyzer")).to_be_visible(timeout=MAKING_MS)
+        whole = server.store.runs()[0]
+        assert len(server.store.runs()) == before + 1
+
+        page.get_by_text("Trim", exact=True).click()
+        chart = page.locator(".js-plotly-plot .nsewdrag").first
+        chart.scroll_into_view_if_needed()
+        page.wait_for_timeout(500)
+        box = chart.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 40)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 60, steps=8)
+        page.mouse.up()
+        keep = page.locator(".st-key-webcam-trim button")
+        expect(keep).to_be_enabled()
+        settled(page)
+        keep.click()
+        expect(page.get_by_role("button", name="Undo the trim")).to_be_visible(timeout=MAKING_MS)
+        part = server.store.runs()[0]
+        assert part.manifest.duration_s == pytest.approx(whole.manifest.duration_s / 2, rel=0.1)
+        page.get_by_role("button", name="Undo the trim").click()
+        expect(page.get_by_role("button", name="Undo the trim")).to_have_count(0)
+        assert server.store.runs()[0].id == whole.id
+
+        settled(page)
+        page.locator(".st-key-webcam-delete button").click()
+        expect(page.get_by_role("dialog")).to_contain_text("cannot be undone")
+        assert server.store.runs()[0].id == whole.id
+        page.get_by_role("button", name="Delete it").click()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        assert len(server.store.runs()) == before
+
+
+def test_nobody_in_view(playwright: Playwright, server: Server, tmp_path: Path) -> None:
+    with chromium(playwright, empty_camera(tmp_path / "empty.y4m")) as browser:
+        page = open_webcam(browser, server)
+        start(page)
+        expect(page.get_by_text("Nobody is in view")).to_be_visible(timeout=LOADING_MS)
+        page.wait_for_timeout(3000)
+        expect(page.get_by_text("Nobody is in view")).to_be_visible()
+        wait_for_count(page, 0)
+
+
+def test_a_refused_camera_is_explained(playwright: Playwright, server: Server) -> None:
+    with chromium(playwright, None, "--deny-permission-prompts") as browser:
+        page = open_webcam(browser, server)
+        frame(page).get_by_role("button", name="Start").click()
+        page.get_by_text("Self-test: does the camera not work?").click()
+        page.get_by_role("button", name="Test now").click()
+        expect(page.get_by_text("refused. Allow it")).to_be_visible(timeout=LOADING_MS)
+        expect(page.get_by_text("secure, cameras are allowed here")).to_be_visible()
+        expect(page.get_by_text("possible directly")).to_be_visible()
+
+
+def test_two_sessions_do_not_meet(playwright: Playwright, server: Server, squats: Path, tmp_path: Path) -> None:
+    with (
+        chromium(playwright, squats) as first,
+        chromium(playwright, empty_camera(tmp_path / "empty.y4m")) as second,
+    ):
+        somebody, nobody = open_webcam(first, server), open_webcam(second, server)
+        start(somebody)
+        start(nobody)
+        expect(nobody.get_by_text("Nobody is in view")).to_be_visible(timeout=LOADING_MS)
+        expect(somebody.get_by_text("Movement", exact=True)).to_be_visible(timeout=LOADING_MS)
+        expect(somebody.get_by_text("Nobody is in view")).to_have_count(0, timeout=LOADING_MS)
+        somebody.get_by_test_id("stSidebarNavLink").filter(has_text="Outputs").click()
+        somebody.get_by_role("heading", name="Outputs").wait_for()
+        nobody.wait_for_timeout(2000)
+        expect(nobody.get_by_text("frames a second looked at")).to_be_visible()

@@ -400,12 +400,12 @@ def test_ten_thousand_frames_take_under_half_a_second() -> None:
     person = replace(
         base, xyz_m=xyz, xy_px=xyz[..., :2] * (280.0, -280.0) + (700, 600), score=np.full((10_000, 33), 0.8)
     )
-    started = time.perf_counter()
+    started = time.process_time()
     angles(person)
     centre_of_mass(person)
     floor_line(person)
     stature(person)
-    assert time.perf_counter() - started < 1.0  # measured 0.25 s; twice the goal for a busy machine
+    assert time.process_time() - started < 1.0  # measured 0.25 s; twice the goal for a busy machine
 
 
 # Speeds, lengths, metres, centre of mass

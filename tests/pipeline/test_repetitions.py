@@ -395,8 +395,10 @@ def test_landmarks_that_drift_or_jump(video: str, count: int, without: Repetitio
         pytest.skip("RepCount's landmarks are not here.")
     data = np.load(file)
     number = int(np.flatnonzero(data["name"] == video)[0])
-    raw = data["lm_u16"][data["offset"][number] : data["offset"][number + 1], :, :2] * float(data["scale"]) * 1000
-    landmarks = PoseSequence(BLAZEPOSE_33, np.arange(len(raw)) / 30, raw, np.ones(raw.shape[:2]), None, (1000, 1000))
+    raw = data["lm_u16"][data["offset"][number] : data["offset"][number + 1]]
+    xy_px = np.where((raw == 0).all(axis=(1, 2), keepdims=True), np.nan, raw * float(data["scale"]) * 1000)[..., :2]
+    score = np.where(np.isfinite(xy_px[..., 0]), 1.0, np.nan)
+    landmarks = PoseSequence(BLAZEPOSE_33, np.arange(len(raw)) / 30, xy_px, score, None, (1000, 1000))
     assert find_repetitions(landmarks).count == count
     assert find_repetitions(landmarks, without).count == 0
 
