@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Page, Playwright, expect, sync_playwright
 
@@ -64,6 +65,11 @@ def frame(page: Page) -> FrameLocator:
 def start(page: Page) -> None:
     frame(page).get_by_role("button", name="Start").click()
     expect(page.get_by_text("frames a second looked at")).to_be_visible(timeout=LOADING_MS)
+
+
+def model_processes() -> int:
+    children = psutil.Process().children(recursive=True)
+    return sum("pipeline.live.remote" in child.cmdline() for child in children if child.is_running())
 
 
 def fill(page: Page, role: str, name: str, text: str) -> None:
@@ -173,7 +179,12 @@ def test_two_sessions_do_not_meet(playwright: Playwright, server: Server, squats
         expect(nobody.get_by_text("Nobody is in view")).to_be_visible(timeout=LOADING_MS)
         expect(somebody.get_by_text("Movement", exact=True)).to_be_visible(timeout=LOADING_MS)
         expect(somebody.get_by_text("Nobody is in view")).to_have_count(0, timeout=LOADING_MS)
+        assert model_processes() == 4, "a model and its analyses for each"
         somebody.get_by_test_id("stSidebarNavLink").filter(has_text="Outputs").click()
         somebody.get_by_role("heading", name="Outputs").wait_for()
-        nobody.wait_for_timeout(2000)
+        for _ in range(60):
+            if model_processes() == 2:
+                break
+            nobody.wait_for_timeout(500)
+        assert model_processes() == 2, "who leaves the page lets go of camera and model"
         expect(nobody.get_by_text("frames a second looked at")).to_be_visible()
