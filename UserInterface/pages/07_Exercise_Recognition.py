@@ -8,7 +8,7 @@ if "home" not in st.session_state:  # a browser that comes straight here after a
     st.navigation([st.Page("Home.py"), st.Page(__file__)], position="hidden")
     st.rerun()
 
-from pipeline.recognition.recognizer import NETWORKS
+from pipeline.recognition.recognizer import MOTION, NETWORKS, installed
 from pipeline.runs import Run
 from UserInterface.components import session
 from UserInterface.components.movement_form import choose_run
@@ -25,7 +25,9 @@ def main() -> None:
         with left:
             run = choose_run()
         with right:
-            network: str = st.selectbox("Network", list(NETWORKS), format_func=lambda name: f"{name}: {NETWORKS[name]}")
+            network: str = st.selectbox(
+                "Network", installed() or (MOTION,), format_func=lambda name: f"{name}: {NETWORKS[name]}"
+            )
         if run is not None:
             _show(run, network)
     except ValueError as error:

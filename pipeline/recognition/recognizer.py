@@ -80,6 +80,11 @@ def checkpoint(network: str, folder: Path | None = None) -> Path:
     return (folder or settings.PROJECT_DIR / "checkpoints") / f"recognition-{network}.safetensors"
 
 
+def installed(folder: Path | None = None) -> tuple[str, ...]:
+    """The networks whose weights are there, the better one first."""
+    return tuple(name for name in NETWORKS if checkpoint(name, folder).is_file())
+
+
 class Recognizer:
     """Probabilities of the exercises for windows of one person.
 

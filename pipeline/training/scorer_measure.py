@@ -17,7 +17,7 @@ from pipeline.training.framework import Work
 if TYPE_CHECKING:
     from pipeline.training.scorer import ScorerConfig
 
-FORESTS = 100  # trees
+FORESTS = 60  # trees
 _DRAWS = 300
 
 

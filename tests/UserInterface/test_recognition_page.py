@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from pipeline.recognition.classes import UNKNOWN
 from pipeline.recognition.labels import LabelledSpan, labels_file, read_labels
-from pipeline.recognition.recognizer import Recognizer
+from pipeline.recognition.recognizer import Recognizer, installed
 from pipeline.recognition.segments import Recognition, Segment, recognize
 from pipeline.runs import Run, RunStore
 from pipeline.synthetic.actor import ActorSpec
@@ -75,6 +75,7 @@ def test_somebody_who_stands_about_is_not_named(store: RunStore, tmp_path: Path)
     assert run.results()["recognition"]["exercise"] == UNKNOWN
 
 
+@pytest.mark.skipif("tcn" not in installed(), reason="the baseline's weights are not in checkpoints")
 def test_the_baseline_can_be_chosen(squats: Run) -> None:
     app = open_page(PAGE, run=squats.id)
     app.selectbox[1].set_value("tcn").run()

@@ -17,7 +17,16 @@ from pipeline.poses import PoseSequence, Recording
 from pipeline.recognition.classes import CLASSES, EXERCISES, UNKNOWN, RecognitionError
 from pipeline.recognition.export import export_onnx, onnx_probabilities, quantize
 from pipeline.recognition.live import LiveRecognition
-from pipeline.recognition.recognizer import NETWORKS, Calibration, Recognizer, build, inputs, shipped, softmax
+from pipeline.recognition.recognizer import (
+    NETWORKS,
+    Calibration,
+    Recognizer,
+    build,
+    inputs,
+    installed,
+    shipped,
+    softmax,
+)
 from pipeline.recognition.segments import Timeline, decode, recognize, segments
 from pipeline.recognition.windows import HOP, RATE_HZ, WINDOW, cut, on_clock, window_centres
 from pipeline.skeletons import BLAZEPOSE_33, COCO_17
@@ -83,7 +92,7 @@ def test_the_better_network_does_not_look_at_what_is_missing() -> None:
     assert sum(p.numel() for p in net.parameters()) < 1_000_000
 
 
-@pytest.mark.parametrize("network", list(NETWORKS))
+@pytest.mark.parametrize("network", installed())
 def test_shipped_networks_load_and_give_probabilities(network: str, windows: np.ndarray) -> None:
     recognizer = shipped(network)
     chances = recognizer.probabilities(windows)
@@ -250,6 +259,11 @@ def test_missing_or_damaged_weights_are_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "recognition-motion.safetensors").write_bytes(b"no weights")
     with pytest.raises(RecognitionError, match="restore recognition-motion"):
         Recognizer.load("motion", tmp_path)
+
+
+def test_the_better_network_is_shipped_and_the_first_choice(tmp_path: Path) -> None:
+    assert installed()[0] == "motion" and set(installed()) <= set(NETWORKS)
+    assert installed(tmp_path) == ()
 
 
 def test_a_network_of_another_name_is_refused() -> None:

@@ -1,0 +1,229 @@
+"""How good and how steady the exercise score is: ``python -m benchmarks.scoring [--final]``.
+
+Writes ``benchmarks/scoring.md``. The held-out figures are those of the trainings (``checkpoints/*.evaluation.json``);
+``--final`` also looks at UI-PRMD's subject 9, who was never trained on: once, at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.poses import Array, PoseSequence
+from pipeline.scoring.assess import ChainOptions, assess
+from pipeline.scoring.canonical import canonical
+from pipeline.scoring.exercises import EXERCISES, Exercise
+from pipeline.scoring.models import CHECKPOINTS, SCORERS
+from pipeline.scoring.scorer import raw_scores, scorer
+from pipeline.scoring.target import Anchors, distance
+from pipeline.skeletons import KINECT_13
+from pipeline.synthetic.actor import ActorSpec, clip_truth
+from pipeline.training.dataset import Repetitions, ui_prmd
+from pipeline.training.motion_data import MotionDataError
+from pipeline.training.scorer_measure import by_exercise
+
+OUT = Path(__file__).with_name("scoring.md")
+SQUAT = EXERCISES["deep_squat"]
+FAULTS = ("knees_in", "forward_lean", "shallow")
+SEVERITIES = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def canonical_squats(seed: int = 0, **settings: Any) -> list[Array]:
+    """The actor's squats in the networks' form."""
+    truth = clip_truth(ActorSpec.one("squat", repetitions=2, seed=seed, size=(320, 240), **settings))
+    space = truth.recording.people[0].to(KINECT_13)
+    assert space.xyz_m is not None
+    found = []
+    for one in truth.people[0].repetitions:
+        inside = (space.time_s >= one.start_s) & (space.time_s <= one.end_s)
+        found.append(canonical(space.xyz_m[inside], space.time_s[inside], SQUAT.counted).xyz)
+    return found
+
+
+def severity(design: str) -> list[dict[str, Any]]:
+    """Spearman of the score with the severity of each fault, over four actors."""
+    from scipy.stats import spearmanr
+
+    rows = []
+    for fault in FAULTS:
+        severities, scores = [], []
+        for strength in SEVERITIES:
+            for seed in range(4):
+                motions = canonical_squats(seed, faults={fault: strength}, variation=0.5)
+                severities += [strength] * len(motions)
+                scores += raw_scores(scorer(design), motions, SQUAT).tolist()
+        means = [np.mean([s for s, v in zip(scores, severities, strict=True) if v == level]) for level in SEVERITIES]
+        rows.append(
+            {
+                "fault": fault,
+                "spearman": float(spearmanr(severities, scores)[0]),
+                "means": [round(float(mean), 2) for mean in means],
+            }
+        )
+    return rows
+
+
+def same_score(design: str) -> list[dict[str, Any]]:
+    """The whole chain on one performance, seen and sampled in other ways, on the actor's exact key points."""
+    settings: dict[str, Any] = {
+        "repetitions": 3, "lead_in_s": 1.5, "lead_out_s": 1.5, "size": (640, 480), "depth": 0.8, "variation": 0.3,
+    }  # fmt: skip
+
+    def person(**more: Any) -> PoseSequence:
+        return clip_truth(ActorSpec.one("squat", seed=1, **(settings | more))).recording.people[0]
+
+    cases = {
+        "front, 30 fps": person(),
+        "front, 15 fps": person(fps=15.0),
+        "oblique, 30 fps": person(view="oblique"),
+        "mirrored": person().mirrored(),
+    }
+    rows = []
+    for lift in ("given", "temporal"):
+        base = None
+        for name, sequence in cases.items():
+            found = assess(sequence, ChainOptions("deep_squat", lift=lift, scorer=design))
+            base = base or found
+            inside = None
+            if found.score is not None and base.low is not None and base.high is not None:
+                inside = base.low <= found.score <= base.high
+            rows.append({"lift": lift, "case": name, "score": found.score, "inside": inside})
+    return rows
+
+
+def chain_seconds(design: str) -> float:
+    """Seconds for a clip of 10 seconds once poses exist, without pictures, the median of three."""
+    spec = ActorSpec.one("squat", repetitions=4, size=(640, 480), seed=4)
+    recording = clip_truth(spec).recording
+    assess(recording, ChainOptions("deep_squat", scorer=design))  # weights are read once
+    spent = []
+    for _ in range(3):
+        began = time.perf_counter()
+        assess(recording, ChainOptions("deep_squat", scorer=design))
+        spent.append((time.perf_counter() - began) * 10 / float(recording.time_s[-1]))
+    return float(np.median(spent))
+
+
+@dataclass(frozen=True)
+class Final:
+    """Subject 9: areas under the curve by network and formula, and how much noise moves both."""
+
+    auc: dict[str, dict[str, float]]
+    coverage: dict[str, float]
+    moved: dict[str, float]
+
+
+def noisy(xyz: Array, rng: np.random.Generator) -> Array:
+    """A lifted skeleton's error: 0.05 trunk lengths constant and 0.05 wandering, a joint each."""
+    frames, joints, _ = xyz.shape
+    knots = rng.normal(size=(8, joints * 3))
+    slow = np.stack([np.interp(np.linspace(0, 7, frames), np.arange(8), column) for column in knots.T], axis=1)
+    return np.asarray(xyz + 0.05 * rng.normal(size=(1, joints, 3)) + 0.05 * slow.reshape(frames, joints, 3))
+
+
+def formula_scores(motions: Array, exercise: Exercise, correct: Array, anchors: Anchors) -> Array:
+    """The target's own formula without knowing the verdict."""
+    return anchors.formula(distance(motions, correct, exercise.counted))
+
+
+def final() -> Final:
+    """The one look at subject 9 (Kinect)."""
+    from pipeline.training.scorer import targets_of
+
+    nine = ui_prmd(("ui_prmd_kinect",), subjects=("9",))
+    others = ui_prmd(("ui_prmd_kinect",))
+    _, edges = targets_of(others)
+    rng = np.random.default_rng(0)
+    auc: dict[str, dict[str, float]] = {}
+    moved: dict[str, float] = {}
+    coverage: dict[str, float] = {}
+    both = Repetitions(*(np.concatenate([getattr(others, n), getattr(nine, n)]) for n in nine.__dataclass_fields__))
+    whole, _ = targets_of(both)
+    target = whole[len(others) :]
+    for method in (*SCORERS, "formula"):
+        scores, shifts = np.zeros(len(nine)), []
+        for exercise in EXERCISES.values():
+            own = nine.exercise == exercise.position
+            motions = nine.xyz[own].astype(float)
+            shaken = np.array([noisy(one, rng) for one in motions])
+            if method == "formula":
+                known = others.xyz[(others.exercise == exercise.position) & ~others.incorrect].astype(float)
+                anchors = Anchors(**edges[exercise.name]["ui_prmd_kinect"])
+                plain, after = (formula_scores(m, exercise, known, anchors) for m in (motions, shaken))
+            else:
+                plain, after = (raw_scores(scorer(method), m, exercise) for m in (motions, shaken))
+            scores[own] = plain
+            shifts.append(np.abs(after - plain))
+        auc[method], moved[method] = by_exercise(scores, nine), float(np.concatenate(shifts).mean())
+        if method != "formula":
+            around = [scorer(method).intervals.around(score) for score in scores]
+            coverage[method] = float(np.mean([a <= t <= b for (a, b), t in zip(around, target, strict=True)]))
+    return Final(auc, coverage, moved)
+
+
+def _trainings() -> list[str]:
+    lines = ["| model | measured on people left out | value | 95 % interval |", "| --- | --- | --- | --- |"]
+    for path in sorted(CHECKPOINTS.glob("*.evaluation.json")):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["stage"] not in ("scorer", "trimming", "bad_3d"):
+            continue
+        p = found["primary"]
+        lines.append(
+            f"| {path.name.split('.')[0]} | {p['name']} | {p['value']:.3f} | {p['low']:.3f} to {p['high']:.3f} |"
+        )
+        for name in ("forest", "distance_formula", "leaky_random_split_forest"):
+            if name in found:
+                q = found[name]
+                lines.append(
+                    f"| - {name.replace('_', ' ')} | the same | {q['value']:.3f} | {q['low']:.3f} to {q['high']:.3f} |"
+                )
+    return lines
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--final", action="store_true", help="look at subject 9, too")
+    chosen = parser.parse_args()
+    lines = ["# Exercise scoring", "", "`python -m benchmarks.scoring --final`. The score is derived from UI-PRMD, not a "
+             "clinician's grade.", "", *_trainings()]  # fmt: skip
+    for design in SCORERS:
+        if not (CHECKPOINTS / f"scorer-{design}.safetensors").is_file():
+            continue
+        lines += ["", f"## {design}", "", "| fault of the actor's squat | Spearman of score with severity | mean score at "
+                  + ", ".join(map(str, SEVERITIES)) + " |", "| --- | --- | --- |"]  # fmt: skip
+        lines += [f"| {r['fault']} | {r['spearman']:.2f} | {r['means']} |" for r in severity(design)]
+        lines += [
+            "",
+            "| depth by | the same three squats | score | inside the first's interval |",
+            "| --- | --- | --- | --- |",
+        ]
+        for row in same_score(design):
+            score = "none" if row["score"] is None else f"{row['score']:.2f}"
+            lines.append(f"| {row['lift']} | {row['case']} | {score} | {row['inside']} |")
+        lines += ["", f"Chain for 10 s of clip once poses exist (no pictures): {chain_seconds(design):.2f} s."]
+    if chosen.final:
+        try:
+            found = final()
+        except MotionDataError as error:
+            lines += ["", f"Subject 9: {error}"]
+        else:
+            lines += ["", "## Subject 9, never trained on, looked at once", "",
+                      "| method | mean AUC | lowest AUC | mean shift of the score by noise | interval holds the target |",
+                      "| --- | --- | --- | --- | --- |"]  # fmt: skip
+            for method, values in found.auc.items():
+                held = f"{found.coverage[method]:.2f}" if method in found.coverage else ""
+                lines.append(f"| {method} | {np.mean(list(values.values())):.3f} | {min(values.values()):.3f} | "
+                             f"{found.moved[method]:.2f} | {held} |")  # fmt: skip
+    OUT.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
