@@ -17,7 +17,8 @@ from pipeline.poses import Array
 from pipeline.scoring.lift import USUAL_HEIGHT_M, WINDOW, Network, dense_pair, features, one_network, stature
 from pipeline.skeletons import KINECT_13
 from pipeline.training.detected_pairs import Pair
-from pipeline.training.lift import measured_on, split_pairs
+from pipeline.training.framework import read_config
+from pipeline.training.lift import STAGE, measured_on, split_pairs
 from pipeline.training.lift_training import Errors, errors, interval
 
 NAMES = {
@@ -72,7 +73,8 @@ def cell(values: Array) -> str:
 
 def table(split: str, trained: Path) -> list[str]:
     """The rows of the table in Markdown."""
-    parts = measured_on(split, 10_000)
+    clips = read_config(STAGE)[0].pair_clips
+    parts = measured_on(split, clips)
     rows = [
         "| lift | " + " | ".join(f"{name} 2D: mm | scale-aligned" for name in COLUMNS) + " |",
         "| --- |" + " --- | --- |" * len(COLUMNS),
@@ -80,7 +82,7 @@ def table(split: str, trained: Path) -> list[str]:
     found: dict[str, dict[str, Errors]] = {}
     for name, net in networks(trained).items():
         found[name] = {c: errors(net, part) for c in COLUMNS if (part := getattr(parts, c)) is not None}
-    found["world"] = {"detected": world_errors(split_pairs(split, 10_000))}
+    found["world"] = {"detected": world_errors(split_pairs(split, clips))}
     for name, text in NAMES.items():
         if name in found:
             cells = [

@@ -277,7 +277,8 @@ takes, batch within the first four fifths, the service within 5 s after it answe
 
 A trouble would be: a run that cannot be read in full, a clip without a run or with two, a job that was acknowledged
 (202) and is gone or failed, a file left behind. {"Found:" if troubles else "None was found."}
-{chr(10).join(troubles)}
+
+{chr(10).join([*troubles, ""]) if troubles else ""}
 `batch` is begun again until it has done all its clips, and anew while kills are left. The service is run with
 `--max-attempts 10000`; by default a job is given up after its worker died five times over it, and says so.
 Jobs may outnumber acknowledgements: a kill between the commit and the answer leaves a job that nobody was told of.

@@ -19,7 +19,7 @@ from pipeline.poses import Array, PoseSequence
 from pipeline.scoring.assess import ChainOptions, assess
 from pipeline.scoring.canonical import canonical
 from pipeline.scoring.exercises import EXERCISES, Exercise
-from pipeline.scoring.models import CHECKPOINTS, SCORERS
+from pipeline.scoring.models import CHECKPOINTS, shipped_scorers
 from pipeline.scoring.scorer import raw_scores, scorer
 from pipeline.scoring.target import Anchors, distance
 from pipeline.skeletons import KINECT_13
@@ -146,7 +146,7 @@ def final() -> Final:
     both = Repetitions(*(np.concatenate([getattr(others, n), getattr(nine, n)]) for n in nine.__dataclass_fields__))
     whole, _ = targets_of(both)
     target = whole[len(others) :]
-    for method in (*SCORERS, "formula"):
+    for method in (*shipped_scorers(), "formula"):
         scores, shifts = np.zeros(len(nine)), []
         for exercise in EXERCISES.values():
             own = nine.exercise == exercise.position
@@ -191,13 +191,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--final", action="store_true", help="look at subject 9, too")
     chosen = parser.parse_args()
-    lines = ["# Exercise scoring", "", "`python -m benchmarks.scoring --final`. The score is derived from UI-PRMD, not a "
-             "clinician's grade.", "", *_trainings()]  # fmt: skip
-    for design in SCORERS:
-        if not (CHECKPOINTS / f"scorer-{design}.safetensors").is_file():
-            continue
-        lines += ["", f"## {design}", "", "| fault of the actor's squat | Spearman of score with severity | mean score at "
-                  + ", ".join(map(str, SEVERITIES)) + " |", "| --- | --- | --- |"]  # fmt: skip
+    about = "`python -m benchmarks.scoring --final`. The score is derived from UI-PRMD, not a clinician's grade."
+    lines = ["# Exercise scoring", "", about, "", *_trainings()]
+    for design in shipped_scorers():
+        levels = ", ".join(map(str, SEVERITIES))
+        head = f"| fault of the actor's squat | Spearman of score with severity | mean score at {levels} |"
+        lines += ["", f"## {design}", "", head, "| --- | --- | --- |"]
         lines += [f"| {r['fault']} | {r['spearman']:.2f} | {r['means']} |" for r in severity(design)]
         lines += [
             "",
@@ -214,9 +213,8 @@ def main() -> None:
         except MotionDataError as error:
             lines += ["", f"Subject 9: {error}"]
         else:
-            lines += ["", "## Subject 9, never trained on, looked at once", "",
-                      "| method | mean AUC | lowest AUC | mean shift of the score by noise | interval holds the target |",
-                      "| --- | --- | --- | --- | --- |"]  # fmt: skip
+            head = "| method | mean AUC | lowest AUC | mean shift of the score by noise | interval holds the target |"
+            lines += ["", "## Subject 9, never trained on, looked at once", "", head, "| --- | --- | --- | --- | --- |"]
             for method, values in found.auc.items():
                 held = f"{found.coverage[method]:.2f}" if method in found.coverage else ""
                 lines.append(f"| {method} | {np.mean(list(values.values())):.3f} | {min(values.values()):.3f} | "

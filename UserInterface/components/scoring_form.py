@@ -8,7 +8,7 @@ from pipeline.options import descriptions
 from pipeline.poses import Recording
 from pipeline.scoring.assess import AUTO, LIFTS, ChainOptions
 from pipeline.scoring.exercises import EXERCISES
-from pipeline.scoring.models import SCORERS
+from pipeline.scoring.models import shipped_scorers
 
 LIFT_WORDS = {
     "temporal": "temporal network",
@@ -53,7 +53,11 @@ def choose_networks(recording: Recording, person: int, key: str) -> tuple[str, s
             "Depth by", lifts, format_func=lambda n: LIFT_WORDS[n], key=f"{key}-lift", help=reasons["lift"]
         )
         scorer: str = middle.selectbox(
-            "Score by", SCORERS, format_func=lambda n: SCORER_WORDS[n], key=f"{key}-scorer", help=reasons["scorer"]
+            "Score by",
+            shipped_scorers(),
+            format_func=lambda n: SCORER_WORDS[n],
+            key=f"{key}-scorer",
+            help=reasons["scorer"],
         )
         height_m = right.number_input(
             "Body height (m)", 0.5, 2.5, value=None, step=0.01, placeholder="such as 1.75", key=f"{key}-height",

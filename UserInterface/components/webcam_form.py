@@ -12,7 +12,7 @@ from pipeline.estimation import registry
 from pipeline.estimation.base import Estimator
 from pipeline.inference import InferenceOptions
 from pipeline.live.models import LIVE_MODEL, LIVE_OPTIONS, remote_estimator
-from pipeline.live.panels import PanelSettings
+from pipeline.live.panels import PanelSettings, panel_classes
 from pipeline.movements import AUTO, MOVEMENTS
 from UserInterface.components.options_form import WORKING_POINTS
 from UserInterface.components.webcam_stream import LiveSession
@@ -63,12 +63,18 @@ def choose(session: LiveSession) -> LiveChoice:
                 help="More than one costs speed. The first one in view is analysed.",
             )  # fmt: skip
             size = st.selectbox("Resolution", list(SIZES), key="webcam-size", disabled=busy)
+            titles = [panel.title for panel in panel_classes()]
+            wanted = st.multiselect(
+                "Analyses", titles, default=titles, key="webcam-analyses",
+                help="Each costs some of one core; what is left out makes room for the others.",
+            )  # fmt: skip
             st.caption("Choose the camera below its picture. The model and the resolution wait while you record.")
     options = replace(
         LIVE_OPTIONS, model=model, detector=LIVE_MODEL if model == LIVE_MODEL else "",
         working_point=point or "balanced", max_people=int(people),
     )  # fmt: skip
-    choice = LiveChoice(options, PanelSettings(movement or AUTO), SIZES[size or "640 x 480"], bool(mirror))
+    analyses = None if len(wanted) == len(titles) else tuple(t for t in titles if t in wanted)
+    choice = LiveChoice(options, PanelSettings(movement or AUTO, analyses), SIZES[size or "640 x 480"], bool(mirror))
     _apply(session, choice)
     return choice
 

@@ -13,6 +13,7 @@ import fcntl
 import logging
 import secrets
 import shutil
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,11 +27,11 @@ from pipeline.batch.tasks import Task, tasks_named
 from pipeline.estimation.base import Estimator
 from pipeline.inference import InferenceOptions, Progress, infer
 from pipeline.media import probe
-from pipeline.runs import Run, RunError, RunStore
+from pipeline.runs import Run, RunError, RunStore, slug
 
 _log = logging.getLogger(__name__)
 _MANIFEST = "manifest.json"
-_HERE = ".making-worker-"
+_HERE = f".making-worker-{slug(socket.gethostname())}-"  # a lock tells of processes on its own machine only
 _LOCK = "lock"
 
 Report = Callable[[Progress], None]

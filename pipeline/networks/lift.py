@@ -13,6 +13,16 @@ JOINTS = 13
 INPUTS = 3 * JOINTS + 3
 
 
+_USUAL_ERROR = -2.7  # logarithm of 7 cm: where a network's own estimate of its error begins
+
+
+def _last(layer: nn.Linear | nn.Conv1d) -> nn.Linear | nn.Conv1d:
+    """A last layer of points and errors that begins with the usual error."""
+    assert layer.bias is not None
+    nn.init.constant_(layer.bias[3 * JOINTS :], _USUAL_ERROR)
+    return layer
+
+
 def _split(raw: Tensor) -> tuple[Tensor, Tensor]:
     """(..., 52) to points (..., 13, 3) and the logarithm of each joint's expected error (..., 13)."""
     return raw[..., : 3 * JOINTS].unflatten(-1, (JOINTS, 3)), raw[..., 3 * JOINTS :]
@@ -75,7 +85,7 @@ class TemporalLift(nn.Module):
         self.frame = _Block(channels, 1, dropout)
         self.context = nn.Sequential(nn.Linear(2 * channels, channels), nn.GELU(), nn.Linear(channels, channels))
         self.blocks = nn.Sequential(*(_Block(channels, dilation, dropout) for dilation in dilations))
-        self.leave = nn.Conv1d(channels, 4 * JOINTS, 1)
+        self.leave = _last(nn.Conv1d(channels, 4 * JOINTS, 1))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(B, W, INPUTS) to points (B, W, 13, 3) in metres and the logarithm of their expected errors (B, W, 13)."""
@@ -96,7 +106,7 @@ class SimpleBaseline3D(nn.Module):
 
         self.enter = nn.Sequential(*layer(2 * JOINTS))
         self.blocks = nn.ModuleList(nn.Sequential(*layer(width), *layer(width)) for _ in range(blocks))
-        self.leave = nn.Linear(width, 4 * JOINTS)
+        self.leave = _last(nn.Linear(width, 4 * JOINTS))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """As ``TemporalLift``; confidences and place in the picture are not used, as in the paper."""
@@ -132,7 +142,7 @@ class VideoPose3D(nn.Module):
         self.blocks = nn.ModuleList(
             nn.Sequential(*layer(channels, 3, dilation), *layer(channels, 1, 1)) for dilation in (3, 9)
         )
-        self.leave = nn.Conv1d(channels, 4 * JOINTS, 1)
+        self.leave = _last(nn.Conv1d(channels, 4 * JOINTS, 1))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """As ``TemporalLift``; confidences and place in the picture are not used, as in the paper."""

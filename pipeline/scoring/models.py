@@ -21,6 +21,11 @@ CHECKPOINTS = PROJECT_DIR / "checkpoints"
 SCORERS = ("cnn_lstm", "transformer")  # the first is preselected
 
 
+def shipped_scorers(folder: Path | None = None) -> tuple[str, ...]:
+    """The designs whose weights are here, the preselected one first."""
+    return tuple(name for name in SCORERS if ((folder or CHECKPOINTS) / f"scorer-{name}.safetensors").is_file())
+
+
 class ModelMissingError(ValueError):
     """The weights are not there or are damaged."""
 

@@ -246,6 +246,9 @@ class JobQueue:
     def recover(self) -> list[str]:
         """Take the running jobs of dead workers back; returns their ids. One tried too often becomes failed."""
         taken: list[str] = []
+        for path in self._workers.iterdir():
+            if not path.name.startswith(".") and not _held(path):
+                path.unlink(missing_ok=True)  # its worker died with nothing in hand, or with a job that is taken below
         with self._open() as database:
             for row in database.execute("SELECT * FROM jobs WHERE state=? OR (state=? AND worker<>'')",
                                         (RUNNING, DELETED)).fetchall():  # fmt: skip
@@ -299,22 +302,17 @@ class JobQueue:
     def worker(self) -> Iterator[str]:
         """A worker's name, alive as long as this block and this process last."""
         name = secrets.token_hex(8)
-        path = self._workers / name
-        with path.open("w") as file:
+        path, coming = self._workers / name, self._workers / f".{name}"
+        with coming.open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            coming.rename(path)  # so that nobody sees it unlocked
             try:
                 yield name
             finally:
                 path.unlink(missing_ok=True)
 
     def _lives(self, worker: str) -> bool:
-        path = self._workers / worker
-        if not worker or not path.is_file():
-            return False
-        if _held(path):
-            return True
-        path.unlink(missing_ok=True)
-        return False
+        return bool(worker) and _held(self._workers / worker)
 
 
 def _held(path: Path) -> bool:

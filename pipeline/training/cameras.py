@@ -175,7 +175,8 @@ def measured_noise(error: Array, clip: NDArray) -> Noise:
     size = np.linalg.norm(error, axis=2)
     wild = size > 0.08
     usual = np.where(wild[..., None], np.nan, error)
-    means, changes = [], {1: [], 3: []}
+    means: list[Array] = []
+    changes: dict[int, list[Array]] = {1: [], 3: []}
     for number in np.unique(clip):
         part = usual[clip == number]
         means.append(np.nanmean(part, axis=0))

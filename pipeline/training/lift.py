@@ -14,10 +14,11 @@ from pipeline.scoring.lift import kept, one_network
 from pipeline.training import lift_data
 from pipeline.training.detected_pairs import pairs
 from pipeline.training.framework import Stage, TrainingError, Work
-from pipeline.training.lift_data import BLAZEPOSE_NOISE, VALIDATION, Windows, joined_of_one
+from pipeline.training.lift_data import BLAZEPOSE_NOISE, VALIDATION, Windows, joined, joined_of_one
 from pipeline.training.lift_training import (
     Errors,
     Steps,
+    calibrate,
     errors,
     fit,
     spoiled,
@@ -25,10 +26,11 @@ from pipeline.training.lift_training import (
     told,
     validation_rows,
     where_real,
-)  # fmt: skip
+)
 
 CONFIG = Path(__file__).with_name("configs") / "lift.toml"
 _VELOCITY = 0.5  # of the error of changes from frame to frame, which keeps the motion smooth
+_HONESTY = 0.1  # of the error that the network tells
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def train(config: LiftConfig, work: Work) -> None:
         steady = where_real(moved, mask[:, 1:])
         # the likelihood of a Laplace density whose size the network tells, without a say in the points themselves
         honest = where_real(off.detach() / spread.exp() + spread, mask)
-        return 10 * where_real(off, mask) + 10 * _VELOCITY * steady + 0.02 * honest
+        return 10 * where_real(off, mask) + 10 * _VELOCITY * steady + _HONESTY * honest
 
     def validate(net: torch.nn.Module) -> float:
         return float(np.mean([errors(one_network(net), part).mm.mean() for part in quick]))
@@ -119,6 +121,7 @@ def train(config: LiftConfig, work: Work) -> None:
         config.steps, config.batch_size, config.learning_rate, config.weight_decay, config.pair_share, config.seed
     )
     fit(net, loss, validate, windows, joined_of_one(real) if real else None, BLAZEPOSE_NOISE, how, work)
+    calibrate(net, joined(quick))
     kept(net, work.folder / config.file, config.architecture)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.poses import Array
-from pipeline.scoring.lift import WINDOW, Floats, Network, features, stature
+from pipeline.scoring.lift import WINDOW, Floats, Network, features, one_network, stature
 from pipeline.training.cameras import Noise, noisy
 from pipeline.training.framework import TrainingError, Work
 from pipeline.training.lift_data import Windows, batch
@@ -131,6 +131,20 @@ def started_from(net: torch.nn.Module, start: Path | None) -> torch.nn.Module:
                 f"{start.name} does not fit this network; start from weights of the same kind."
             ) from error
     return net
+
+
+def calibrate(net: torch.nn.Module, windows: Windows) -> None:
+    """Shift each joint's expected error so that on ``windows`` (of the validation) it is what is found on average.
+
+    The last layer of ``net`` is ``leave``, and the last of its outputs are logarithms of errors.
+    """
+    import torch
+
+    points, expected = one_network(net)(features(windows.xy_px, windows.score, windows.size))
+    found = np.linalg.norm(points - windows.xyz_m, axis=3)[windows.real].mean(axis=0)
+    ratio = found / expected[windows.real].mean(axis=0)
+    with torch.no_grad():
+        net.get_parameter("leave.bias")[-len(ratio) :] += torch.from_numpy(np.log(ratio).astype(np.float32))
 
 
 # --- measuring ------------------------------------------------------------------------------------------------------

@@ -17,17 +17,19 @@ from pipeline.training.framework import Work
 if TYPE_CHECKING:
     from pipeline.training.scorer import ScorerConfig
 
-FORESTS = 60  # trees
+FORESTS = 40  # trees
 _DRAWS = 300
 
 
 def auc(score: Array, incorrect: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve; NaN with one verdict only."""
-    from sklearn.metrics import roc_auc_score
+    """Area under the ROC curve (Mann and Whitney's statistic); NaN with one verdict only."""
+    from scipy.stats import rankdata
 
-    if incorrect.all() or not incorrect.any():
+    bad = int(incorrect.sum())
+    good = len(incorrect) - bad
+    if not bad or not good:
         return float("nan")
-    return float(roc_auc_score(incorrect, score))
+    return float((rankdata(score)[incorrect].sum() - bad * (bad + 1) / 2) / (bad * good))
 
 
 def by_exercise(score: Array, data: Repetitions) -> dict[str, float]:
@@ -43,12 +45,13 @@ def by_exercise(score: Array, data: Repetitions) -> dict[str, float]:
 def mean_with_interval(score: Array, data: Repetitions, seed: int = 0) -> dict[str, float]:
     """The mean of the exercises' areas, and 95 % of its bootstrap draws over people."""
     rng = np.random.default_rng(seed)
-    people = np.unique(data.subject)
-    rows = {who: np.flatnonzero(data.subject == who) for who in people}
+    people, exercises = np.unique(data.subject), np.unique(data.exercise)
+    rows = {(who, k): np.flatnonzero((data.subject == who) & (data.exercise == k)) for who in people for k in exercises}
     draws = []
     for _ in range(_DRAWS):
-        index = np.concatenate([rows[who] for who in rng.choice(people, len(people))])
-        draws.append(np.nanmean(list(by_exercise(score[index], data.select(index)).values())))
+        drawn = rng.choice(people, len(people))
+        index = [np.concatenate([rows[who, k] for who in drawn]) for k in exercises]
+        draws.append(np.nanmean([auc(score[own], data.incorrect[own]) for own in index]))
     value = float(np.nanmean(list(by_exercise(score, data).values())))
     return {"value": value, "low": float(np.quantile(draws, 0.025)), "high": float(np.quantile(draws, 0.975))}
 
@@ -155,7 +158,7 @@ def _plots(work: Work, data: Repetitions, score: Array, target: Array, metrics: 
     what = "grade" if data.graded else "derived target"
     left.set(xlabel=what, ylabel="score of people left out", xlim=(-0.1, 4.1), ylim=(-0.1, 4.1))
     if data.graded:
-        sns.boxplot(x=np.abs(score - target), y=data.subject, ax=right)
+        sns.stripplot(x=np.abs(score - target), y=data.subject, ax=right)
         right.set(xlabel="error", ylabel="")
     else:
         rows = [

@@ -150,11 +150,11 @@ def put_together(stuff: Material, rng: np.random.Generator) -> Clip:
     repetitions = stuff.repetitions[key]
     parts: list[tuple[Array, bool]] = []
     chosen = rng.integers(0, len(repetitions), rng.integers(1, 7))
-    speed = rng.uniform(0.75, 1.35)
+    speed = rng.uniform(0.55, 1.4)
     if rng.random() < 0.85:
         parts.append((_pause(stuff, repetitions[chosen[0]][0], rng), False))
     for number, k in enumerate(chosen):
-        parts.append((_resampled(repetitions[k], speed), True))
+        parts.append((_held(_resampled(repetitions[k], speed), rng), True))
         if number + 1 < len(chosen) and rng.random() < 0.25:
             parts.append((_still(repetitions[k][-1], int(rng.integers(8, 30)), rng), False))
     if rng.random() < 0.85:
@@ -189,6 +189,14 @@ def _still(pose: Array, frames: int, rng: np.random.Generator) -> Array:
     time = np.arange(frames)[:, None, None] / GRID_HZ
     swing = np.sin(2 * np.pi * rng.uniform(0.1, 0.5) * time + rng.uniform(0, 6))
     return np.asarray(pose[None] + 0.02 * rng.normal(size=(1, *pose.shape)) * swing)
+
+
+def _held(xyz: Array, rng: np.random.Generator) -> Array:
+    """A third of the repetitions are held where they are furthest from their beginning, for up to 1.5 seconds."""
+    if rng.random() > 1 / 3:
+        return xyz
+    turn = int(np.argmax(np.abs(xyz - xyz[0]).sum(axis=(1, 2))))
+    return np.concatenate([xyz[:turn], _still(xyz[turn], int(rng.integers(4, 23)), rng), xyz[turn:]])
 
 
 def _resampled(xyz: Array, speed: float) -> Array:

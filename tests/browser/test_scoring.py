@@ -41,6 +41,9 @@ def open_scored(open_page: Open, run: Run, **options: object) -> Page:
     page.get_by_role("option", name="Deep squat").click()
     settled(page)
     expect(page.get_by_text("0.0 is perfect, 4.0 worst").first).to_be_visible()
+    expect(page.get_by_text("Deep squat, as chosen")).to_be_visible()
+    page.wait_for_function("document.querySelector('video')?.readyState >= 2")
+    settled(page)
     return page
 
 

@@ -17,7 +17,7 @@ from pipeline.scoring import ugly_2d
 from pipeline.scoring.assess import STAGES, AssessmentError, ChainOptions, StageResult, assess
 from pipeline.scoring.exercises import BANDS, EXERCISES
 from pipeline.scoring.kept import score_run, tables
-from pipeline.scoring.models import SCORERS
+from pipeline.scoring.models import shipped_scorers
 from pipeline.scoring.verdict import Verdict
 from pipeline.skeletons import BLAZEPOSE_33
 from pipeline.synthetic.actor import ActorSpec
@@ -58,7 +58,7 @@ def test_all_seven_stages_say_something_and_lead_to_a_score(squats: Recording) -
     assert sum(stage.seconds for stage in found.stages) < 10
 
 
-@pytest.mark.parametrize("scorer", SCORERS)
+@pytest.mark.parametrize("scorer", shipped_scorers())
 def test_both_scorers_can_be_chosen_and_faults_cost_points(scorer: str) -> None:
     options = ChainOptions("deep_squat", lift="given", scorer=scorer)
     good = assess(clip(repetitions=2, lead_in_s=1.5, lead_out_s=1.5).recording, options)

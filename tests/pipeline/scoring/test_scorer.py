@@ -10,7 +10,7 @@ from pipeline.networks.scorer import DESIGNS
 from pipeline.scoring.canonical import FRAMES, Canonical, mirror
 from pipeline.scoring.exercises import EXERCISES
 from pipeline.scoring.intervals import Intervals
-from pipeline.scoring.models import SCORERS, ModelMissingError, ScorerModel, read_scorer, write
+from pipeline.scoring.models import SCORERS, ModelMissingError, ScorerModel, read_scorer, shipped_scorers, write
 from pipeline.scoring.scorer import (
     LEAST_POINTS,
     MOMENTS,
@@ -86,7 +86,8 @@ def test_the_exercise_is_an_input(model: ScorerModel, bad: Canonical) -> None:
 def test_shipped_scorers_are_there_and_small() -> None:
     from pipeline.scoring.models import CHECKPOINTS
 
-    for design in SCORERS:
+    assert SCORERS[0] in shipped_scorers()
+    for design in shipped_scorers():
         loaded = read_scorer(design)
         assert loaded.intervals.coverage == 0.9
         assert "not a clinician" in loaded.target

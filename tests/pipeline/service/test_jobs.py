@@ -85,6 +85,18 @@ def test_a_dead_worker_s_job_waits_again_and_is_given_up_in_the_end(tmp_path: Pa
     record = queue.get("me", job.id).record
     assert record is not None
     assert "died 2 times" in record.errors
+    idle = subprocess.Popen(
+        [sys.executable, "-c", HOLD.replace("queue.claim(worker).id", "worker"), str(tmp_path)],
+        stdout=subprocess.PIPE, cwd=PROJECT_DIR,
+    )  # fmt: skip
+    assert idle.stdout is not None
+    lock = queue.folder / "workers" / idle.stdout.readline().decode().strip()
+    queue.recover()
+    assert lock.is_file()
+    idle.kill()
+    idle.wait()
+    queue.recover()
+    assert not lock.exists(), "a worker that died idle leaves nothing, either"
 
 
 CLAIM_ALL = """

@@ -152,7 +152,7 @@ def test_the_baselines_see_what_they_should() -> None:
 
 
 def test_a_tiny_training_end_to_end(tmp_path: Path) -> None:
-    config = FallsConfig(("acted",), acted_scenes=36, trees=12, folds=2, min_leaf=3)
+    config = FallsConfig(("acted",), acted_scenes=22, trees=8, folds=2, min_leaf=3)
     folder = framework.train(STAGE, config, tmp_path / "work")
     for name in ("falls.skops", "falls.json", "training.json", "cross_validation.json"):
         assert (folder / name).is_file()
@@ -160,7 +160,7 @@ def test_a_tiny_training_end_to_end(tmp_path: Path) -> None:
     assert len(model.points) == 5
     assert 0 <= json.loads((folder / "training.json").read_text())["score"] <= 1
     assert (np.diff(model.calibration[1]) >= -1e-9).all()
-    falls = [one for one in acted_examples(36, config.seed) if one.source == "acted:falls"]
+    falls = [one for one in acted_examples(22, config.seed) if one.source == "acted:falls"]
     found = [len(detect_falls(one.sequence, sensitivity="very sensitive", model=model).events) > 0 for one in falls]
     assert np.mean(found) > 0.7
     metrics = framework.evaluate(STAGE, config, folder)
