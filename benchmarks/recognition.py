@@ -24,7 +24,7 @@ from pipeline import settings
 from pipeline.movements.recognize import recognize as by_rules
 from pipeline.poses import PoseSequence, Recording
 from pipeline.recognition.classes import CLASSES, UNKNOWN, label
-from pipeline.recognition.recognizer import NETWORKS, Recognizer
+from pipeline.recognition.recognizer import Recognizer, installed
 from pipeline.recognition.segments import Recognition, recognize
 from pipeline.recognition.windows import cut, on_clock, window_centres
 from pipeline.repetitions import find_repetitions
@@ -105,7 +105,7 @@ def written(clips: list[Clip]) -> str:
     truth = np.array([CLASSES.index(clip.truth) for clip in clips])
     answers: dict[str, np.ndarray] = {}
     found: dict[str, dict[str, Recognition]] = {}
-    recognizers = {name: Recognizer.load(name) for name in NETWORKS}
+    recognizers = {name: Recognizer.load(name) for name in installed()}
     for name, recognizer in recognizers.items():
         found[name] = {clip.name: recognize(clip.recorded, recognizer=recognizer, count=False) for clip in clips}
         answers[name] = np.array([CLASSES.index(found[name][clip.name].main()) for clip in clips])
@@ -126,7 +126,7 @@ def written(clips: list[Clip]) -> str:
         shares = " | ".join(f"{(said == truth)[own].sum()} of {own.sum()}" for said in answers.values())
         lines.append(f"| {label(CLASSES[number])} | {shares} |")
     lines += ["", "Time named in the clips without a known exercise:", ""]
-    for name in NETWORKS:
+    for name in installed():
         spans = [
             (clip.name, *named_time(found[name][clip.name])) for clip, other in zip(clips, idle, strict=True) if other
         ]
@@ -137,8 +137,8 @@ def written(clips: list[Clip]) -> str:
     for name, said in answers.items():
         wrong = [f"{c.name} ({c.truth}: {CLASSES[s]})" for c, s, t in zip(clips, said, truth, strict=True) if s != t]
         lines.append(f"- {name}: {', '.join(wrong) or 'none'}")
-    lines += ["", "The same answer for the clip after a change:", "", "| change | " + " | ".join(NETWORKS) + " |",
-              "| --- |" + " --- |" * len(NETWORKS)]  # fmt: skip
+    lines += ["", "The same answer for the clip after a change:", "", "| change | " + " | ".join(installed()) + " |",
+              "| --- |" + " --- |" * len(installed())]  # fmt: skip
     changes: dict[str, Callable[[PoseSequence], PoseSequence]] = {
         "mirrored": lambda one: one.mirrored(),
         "a third of the size, elsewhere": lambda one: replace(one, xy_px=one.xy_px * 0.33 + 25),
@@ -146,7 +146,7 @@ def written(clips: list[Clip]) -> str:
     for fps in FRAME_RATES:
         changes[f"{fps:g} frames a second"] = partial(at_rate, fps=fps)
     for words, change in changes.items():
-        cells = ["{} of {}".format(*agreement(clips, found[name], change, recognizers[name])) for name in NETWORKS]
+        cells = ["{} of {}".format(*agreement(clips, found[name], change, recognizers[name])) for name in installed()]
         lines.append(f"| {words} | " + " | ".join(cells) + " |")
     longest = max((one for clip in clips for one in clip.recorded.people), key=len)
     clock = on_clock(longest)
