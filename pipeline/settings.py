@@ -34,6 +34,14 @@ def cache_dir() -> Path:
     return Path(chosen).resolve() if chosen else user_cache_path("kinoscope", appauthor=False)
 
 
+def fall_command() -> str:
+    """The program to start at a fall (``KINOSCOPE_FALL_COMMAND``, default none).
+
+    Only who starts Kinoscope can set it: a page that others may reach must not start programs of their choice.
+    """
+    return os.environ.get("KINOSCOPE_FALL_COMMAND", "").strip()
+
+
 def ice_servers() -> list[dict[str, Any]]:
     """STUN and TURN servers for the webcam (``KINOSCOPE_ICE_SERVERS``, default none: localhost needs no server).
 

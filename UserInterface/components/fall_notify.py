@@ -6,6 +6,7 @@ import math
 
 import streamlit as st
 
+from pipeline import settings
 from pipeline.falls.events import FallEvent
 from pipeline.falls.notify import NotifyError, NotifyOptions, message, send
 
@@ -15,7 +16,7 @@ STATE = "falls-notify"
 def notify_options() -> NotifyOptions:
     """What this session has set; nobody is told before somebody sets it."""
     options = st.session_state.get(STATE)
-    return options if isinstance(options, NotifyOptions) else NotifyOptions()
+    return options if isinstance(options, NotifyOptions) else NotifyOptions(command=settings.fall_command())
 
 
 def show_notifications() -> None:
@@ -30,10 +31,10 @@ def show_notifications() -> None:
         )
         with st.form("falls-notify-form", border=False):
             webhook = st.text_input("Web hook", kept.webhook, placeholder="https://...", help="Gets a JSON POST.")
-            command = st.text_input(
-                "Command", kept.command, placeholder="notify-send 'Fall'",
-                help="Is started on the computer that runs Kinoscope, the fall as JSON on its standard input.",
-            )  # fmt: skip
+            if command := settings.fall_command():
+                st.caption(f"This computer also starts `{command}`, the fall as JSON on its standard input.")
+            else:
+                st.caption("To start a program instead, start Kinoscope with `KINOSCOPE_FALL_COMMAND`.")
             left, middle, right = st.columns(3)
             place = left.text_input("Name of this camera", kept.place, placeholder="hall")
             pause_s = middle.number_input("Pause between messages (s)", 0.0, 3600.0, kept.pause_s, 5.0)
@@ -41,7 +42,7 @@ def show_notifications() -> None:
             saved = st.form_submit_button("Save", icon=":material/save:")
         if saved:
             try:
-                kept = NotifyOptions(webhook.strip(), command.strip(), place.strip(), float(pause_s), int(at_most))
+                kept = NotifyOptions(webhook.strip(), command, place.strip(), float(pause_s), int(at_most))
                 st.session_state[STATE] = kept
             except NotifyError as error:
                 st.error(str(error), icon=":material/error:")

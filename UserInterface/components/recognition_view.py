@@ -161,7 +161,7 @@ def show_certainty(view: RecognitionView) -> None:
     st.plotly_chart(
         chances_figure(lines[person], view.moment_s), key=f"{view.key}-chances", config={"displayModeBar": False}
     )
-    st.caption("Calibrated: of the moments that are called 80 % squat, about four in five are squats.")
+    st.caption("Probabilities are calibrated on validation clips; on other people and rooms they may be too sure.")
 
 
 def segment_table(found: Recognition) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from pipeline.inference import InferenceOptions
 from pipeline.live.models import LIVE_MODEL, LIVE_OPTIONS, remote_estimator
 from pipeline.live.panels import PanelSettings, panel_classes
 from pipeline.movements import AUTO, MOVEMENTS
+from UserInterface.components.fall_notify import notify_options
 from UserInterface.components.options_form import WORKING_POINTS
 from UserInterface.components.webcam_stream import LiveSession
 
@@ -74,7 +75,12 @@ def choose(session: LiveSession) -> LiveChoice:
         working_point=point or "balanced", max_people=int(people),
     )  # fmt: skip
     analyses = None if len(wanted) == len(titles) else tuple(t for t in titles if t in wanted)
-    choice = LiveChoice(options, PanelSettings(movement or AUTO, analyses), SIZES[size or "640 x 480"], bool(mirror))
+    choice = LiveChoice(
+        options,
+        PanelSettings(movement or AUTO, analyses, notify=notify_options()),
+        SIZES[size or "640 x 480"],
+        bool(mirror),
+    )
     _apply(session, choice)
     return choice
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipeline.falls.notify import NotifyOptions
 from pipeline.kinematics import angles
 from pipeline.movements import AUTO
 from pipeline.poses import Array, PoseSequence
@@ -59,11 +60,13 @@ class PanelSettings:
     movement: a name in ``movements.MOVEMENTS``, or "auto".
     analyses: titles of the panels that run; None for all.
     sensitivity: of the fall alarm, a name of one of its operating points.
+    notify: whom to tell of a fall.
     """
 
     movement: str = AUTO
     analyses: tuple[str, ...] | None = None
     sensitivity: str = "balanced"
+    notify: NotifyOptions = field(default_factory=NotifyOptions)
 
 
 class LivePanel(ABC):
