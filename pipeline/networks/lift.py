@@ -13,6 +13,7 @@ JOINTS = 13
 INPUTS = 3 * JOINTS + 3
 
 
+_ERRORS = (-6.0, 2.0)  # logarithms of the smallest and largest error that is told: 2.5 mm and 7 m
 _USUAL_ERROR = -2.7  # logarithm of 7 cm: where a network's own estimate of its error begins
 
 
@@ -25,7 +26,8 @@ def _last(layer: nn.Linear | nn.Conv1d) -> nn.Linear | nn.Conv1d:
 
 def _split(raw: Tensor) -> tuple[Tensor, Tensor]:
     """(..., 52) to points (..., 13, 3) and the logarithm of each joint's expected error (..., 13)."""
-    return raw[..., : 3 * JOINTS].unflatten(-1, (JOINTS, 3)), raw[..., 3 * JOINTS :]
+    points, error = raw[..., : 3 * JOINTS], raw[..., 3 * JOINTS :]
+    return points.unflatten(-1, (JOINTS, 3)), error.clamp(*_ERRORS)
 
 
 class DenseToKinect(nn.Module):

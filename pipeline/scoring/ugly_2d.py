@@ -182,7 +182,7 @@ def samples(sequence: PoseSequence, frames: Iterable[Frame] | None = None) -> Sa
     """
     flat = sequence.to(KINECT_13)
     windows = window_frames(flat.time_s)
-    poses = pose_features(flat, windows)
+    poses = pose_features(flat, windows) if len(windows) else np.zeros((0, FRAMES, POSE + MOTION), dtype=np.float32)
     crops = np.zeros((*windows.shape, CROP, CROP), dtype=np.uint8)
     known = np.isfinite(flat.xy_px).all(axis=2)
     got = np.zeros(windows.shape, dtype=bool)

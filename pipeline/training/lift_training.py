@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ def fit(
     warm = max(1, how.steps // 20)
 
     def rate(step: int) -> float:
-        return min((step + 1) / warm, 0.5 + 0.5 * np.cos(np.pi * min(1.0, step / how.steps)))
+        return min((step + 1) / warm, 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / how.steps)))
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
     first, best, kept = 0, float("inf"), None

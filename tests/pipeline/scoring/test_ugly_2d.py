@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline import settings
 from pipeline.media import Frame
-from pipeline.networks.ugly_2d import CROP, FRAMES, MOTION, POSE
+from pipeline.networks.ugly_2d import CROP, FRAMES, MOTION, POSE, Ugly2D
 from pipeline.poses import PoseSequence
-from pipeline.scoring import ugly_2d
-from pipeline.scoring.ugly_2d import GateParameters, Samples, blocks, crop, jitter, judge, samples, window_frames
+from pipeline.scoring.lift import LiftError
+from pipeline.scoring.ugly_2d import (
+    GateParameters,
+    Samples,
+    blocks,
+    crop,
+    gate_of,
+    jitter,
+    judge,
+    network_gate,
+    samples,
+    window_frames,
+)
 from pipeline.skeletons import BLAZEPOSE_33, KINECT_13
 from pipeline.synthetic.actor import ActorSpec, clip_frames, clip_truth
+
+needs_gate = pytest.mark.skipif(
+    not (settings.PROJECT_DIR / "checkpoints" / "ugly_2d.safetensors").is_file(),
+    reason="the gate's weights are not in checkpoints/: train and deploy the stage ugly_2d",
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +54,12 @@ def always(goodness: float, confidence: float):  # type: ignore[no-untyped-def]
     return lambda found: np.tile([goodness, confidence], (len(found), 1))
 
 
+def rising(found: Samples) -> np.ndarray:
+    """A gate that trusts later windows more."""
+    return np.stack([np.full(len(found), 0.9), np.linspace(0.4, 0.8, len(found))], axis=1)
+
+
+@needs_gate
 def test_good_key_points_pass_and_scattered_ones_are_refused(clean: tuple[PoseSequence, list[Frame]]) -> None:
     sequence, frames = clean
     good, bad = judge(sequence, frames), judge(shaken(sequence, 14, 0.35), frames)
@@ -45,6 +69,7 @@ def test_good_key_points_pass_and_scattered_ones_are_refused(clean: tuple[PoseSe
     assert "goodness" in bad.reasons[0]
 
 
+@needs_gate
 def test_goodness_falls_as_key_points_scatter(clean: tuple[PoseSequence, list[Frame]]) -> None:
     sequence, _ = clean
     told = [judge(shaken(sequence, size, 0.95 - 0.04 * size)).measurements["goodness"] for size in (0, 4, 8, 16)]
@@ -54,7 +79,7 @@ def test_goodness_falls_as_key_points_scatter(clean: tuple[PoseSequence, list[Fr
 
 def test_a_verdict_has_the_diagnostics_of_the_floor(clean: tuple[PoseSequence, list[Frame]]) -> None:
     sequence, frames = clean
-    found = judge(sequence, frames).measurements
+    found = judge(sequence, frames, gate=rising).measurements
     assert set(found["blocks"]) == {"top left", "top right", "bottom left", "bottom right"}
     assert len(found["windows"]) == 4
     assert found["judged_with_pictures"]
@@ -179,7 +204,7 @@ def test_samples_without_pictures_say_so(clean: tuple[PoseSequence, list[Frame]]
     assert blind.poses.shape == (len(blind), FRAMES, POSE + MOTION)
     np.testing.assert_array_equal(blind.poses, seeing.poses)
     assert len(samples(PoseSequence.empty())) == 0
-    assert ugly_2d.shipped()(samples(PoseSequence.empty())).shape == (0, 2)
+    assert network_gate(Ugly2D())(samples(PoseSequence.empty())).shape == (0, 2)
 
 
 def test_pose_features_do_not_depend_on_size(clean: tuple[PoseSequence, list[Frame]]) -> None:
@@ -187,3 +212,17 @@ def test_pose_features_do_not_depend_on_size(clean: tuple[PoseSequence, list[Fra
     large = replace(sequence, xy_px=sequence.xy_px * 3, image_size=(960, 720))
     np.testing.assert_allclose(samples(large).poses, samples(sequence).poses, atol=1e-5)
     assert isinstance(samples(large), Samples)
+
+
+def test_missing_weights_are_said_in_words(tmp_path: Path) -> None:
+    with pytest.raises(LiftError, match="train and deploy the stage ugly_2d"):
+        gate_of(tmp_path / "ugly_2d.safetensors")
+
+
+def test_a_network_comes_back_from_its_file(clean: tuple[PoseSequence, list[Frame]], tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    net = Ugly2D()
+    save_file(net.state_dict(), tmp_path / "ugly_2d.safetensors")
+    found = samples(*clean)
+    np.testing.assert_allclose(gate_of(tmp_path / "ugly_2d.safetensors")(found), network_gate(net)(found), atol=1e-6)
