@@ -29,8 +29,9 @@ class FallPanel(LivePanel):
 
     def __init__(self, settings: PanelSettings) -> None:
         super().__init__(settings)
-        self._notifier = FallNotifier(settings.notify)
-        weakref.finalize(self, self._notifier.close, 0.0)
+        self._notifier = FallNotifier(settings.notify) if settings.notify.wanted else None
+        if self._notifier is not None:
+            weakref.finalize(self, self._notifier.close, 0.0)
         self.reset()
 
     def reset(self) -> None:
@@ -52,7 +53,8 @@ class FallPanel(LivePanel):
             watch = self._watch = LiveFalls(pose.skeleton, pose.image_size, sensitivity=self.settings.sensitivity)
         event = watch.update(pose.xy_px, pose.score, pose.time_s)
         if event is not None:
-            self._notifier.tell(event)
+            if self._notifier is not None:
+                self._notifier.tell(event)
             self._alarm_until_s = pose.time_s + ALARM_S
             self._lines.appendleft(f"Fall {pose.time_s - event.impact_s:.0f} s before it was told.")
             self._spoken = (*self._spoken[-50:], "Fall detected. Do you need help?")

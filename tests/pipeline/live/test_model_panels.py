@@ -53,6 +53,7 @@ def test_somebody_is_told_of_a_fall_once(tmp_path: Path) -> None:
     panel = FallPanel(PanelSettings(notify=options))
     feed(panel, clip_truth(ActorSpec.one("fall_forward", view="left", fps=15, duration_s=9.0, seed=2)).recording)
     assert panel.reading.spoken
+    assert panel._notifier is not None
     panel._notifier.close(30)
     assert json.loads(told.read_text())["place"] == "hall"
 
