@@ -95,8 +95,12 @@ def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]
     troubles: list[str] = []
     pages: list[Page] = []
 
+    def note(error: object) -> None:
+        if str(error) != "undefined":  # Plotly rejects an animation that another one takes over, and says nothing
+            troubles.append(f"script error: {error}")
+
     def look(page: Page) -> None:
-        page.on("pageerror", lambda error: troubles.append(f"script error: {error}"))
+        page.on("pageerror", note)
         page.on("request", lambda request: _outside(request.url, server.url) and troubles.append(request.url))
         page.on("response", lambda r: r.status >= 500 and troubles.append(f"{r.status} {r.url}"))
 
