@@ -16,9 +16,9 @@ from pipeline.inference import Progress
 from pipeline.poses import Recording
 from pipeline.runs import Run
 from UserInterface.components.fall_figures import probability_figure
-from UserInterface.components.job import Job, progress_text
+from UserInterface.components.job import Job
 from UserInterface.components.player import tie
-from UserInterface.components.progress import REFRESH_S
+from UserInterface.components.progress import film_progress
 
 VIDEO_HEIGHT = 400
 CURVE_HEIGHT = 260
@@ -94,7 +94,7 @@ def _film(view: View) -> None:
             st.info("This run has no overlay video.", icon=":material/videocam_off:")
     job = st.session_state.get(f"{view.key}-job")
     if isinstance(job, Job) and job.running:
-        _progress(job, view.key)
+        film_progress(job, view.key)
         return
     if isinstance(job, Job) and job.error:
         st.warning(job.error, icon=":material/info:")
@@ -124,15 +124,6 @@ def _make_film(
 ) -> Run:
     make_film(run, recording, report, progress=progress, cancelled=cancelled)
     return run
-
-
-@st.fragment(run_every=REFRESH_S)
-def _progress(job: Job, key: str) -> None:
-    if not job.running:
-        st.rerun(scope="app")
-    share, text = progress_text(job.progress)
-    st.progress(share, text=f"Drawing: {text}")
-    st.button("Stop", icon=":material/stop_circle:", on_click=job.cancel, disabled=job.cancelling, key=f"{key}-stop")
 
 
 def _curve(view: View) -> None:

@@ -44,3 +44,13 @@ def sidebar_status() -> None:
         label="To the running inference" if job.running else "The inference has ended: see it",
         icon=":material/directions_run:",
     )
+
+
+@st.fragment(run_every=REFRESH_S)
+def film_progress(job: Job, key: str) -> None:
+    """The bar of a film that is drawn, and the button that stops it; runs the page again when it has ended."""
+    if not job.running:
+        st.rerun(scope="app")
+    share, text = progress_text(job.progress)
+    st.progress(share, text=f"Drawing: {text}")
+    st.button("Stop", icon=":material/stop_circle:", on_click=job.cancel, disabled=job.cancelling, key=f"{key}-stop")
