@@ -36,8 +36,8 @@ from pipeline.ahead import ReadAhead
 from pipeline.estimation.export import export_entry, weights_from_onnx
 from pipeline.estimation.mmpose_models import MMDetDetector
 from pipeline.estimation.onnx_models import RTMDetOnnx, RTMPoseOnnx
-from pipeline.estimation.registry import ModelEntry, config_path, entry, suited
-from pipeline.estimation.topdown import WORKING_POINTS, TopDownEstimator
+from pipeline.estimation.registry import ModelEntry, config_path, entry
+from pipeline.estimation.topdown import WORKING_POINTS, TopDownEstimator, suited
 from pipeline.estimation.tracking import overlap
 from pipeline.media import VideoWriter, probe, read_frames
 from pipeline.poses import Array

@@ -21,7 +21,7 @@ from pipeline.live.clock import StreamClock
 from pipeline.live.panels import PanelSettings
 from pipeline.live.recordings import StoredRecording
 from pipeline.live.remote_panels import RemotePanels
-from pipeline.live.worker import IDLE_S, LiveState, LiveWorker
+from pipeline.live.worker import IDLE_S, LiveState, LiveWorker, smoothed
 from pipeline.runs import Run, RunStore
 from UserInterface.components.job import Job
 
@@ -48,7 +48,8 @@ class LiveSession:
         self._guard = threading.RLock()
         self._clock = StreamClock()
         self._worker: LiveWorker | None = None
-        self._before: Image | None = None
+        self._before: tuple[Image, float] | None = None
+        self._dwell_ms = float("nan")
         self._timer: threading.Timer | None = None
         self._due_s = 0.0
         self._camera = 0
@@ -76,6 +77,16 @@ class LiveSession:
         timer = self._timer
         return max(0.0, self._due_s - time.monotonic()) if timer is not None else 0.0
 
+    @property
+    def server_ms(self) -> float:
+        """How much later a picture leaves this server than it came; NaN before the first one.
+
+        It waits for the next one twice: aiortc knows that a frame is whole when the next begins, and the page shows
+        the one before (``show``). Decoding and encoding (a few milliseconds, benchmarks/live.md) are not in it.
+        """
+        fps = self.state.offered_fps
+        return self._dwell_ms + 1e3 / fps if fps > 0 else float("nan")
+
     # The camera
 
     def connect(self) -> int:
@@ -83,7 +94,7 @@ class LiveSession:
         with self._guard:
             self._camera += 1
             if self._worker is None:
-                self._clock = StreamClock()
+                self._clock, self._dwell_ms = StreamClock(), float("nan")
                 self._worker = LiveWorker(self._make, RemotePanels(self.settings))
                 threading.Thread(target=self._watch, args=(self._worker,), name="live watch", daemon=True).start()
             return self._camera
@@ -102,16 +113,16 @@ class LiveSession:
         worker = self._worker
         if worker is None:
             return image
-        time_s = self._clock.time_s(stream_s, time.monotonic())
+        now_s = time.monotonic()
+        time_s = self._clock.time_s(stream_s, now_s)
         if time_s is not None:
             worker.offer(image, time_s)
-        before, self._before = self._before, image
+        before, self._before = self._before, (image, now_s)
+        shown, arrived_s = before if before is not None and before[0].shape == image.shape else (image, now_s)
         count = self.countdown_s
-        return worker.annotated(
-            image if before is None or before.shape != image.shape else before,
-            mirror=self.mirror,
-            banner=str(int(np.ceil(count))) if count else "",
-        )
+        drawn = worker.annotated(shown, mirror=self.mirror, banner=str(int(np.ceil(count))) if count else "")
+        self._dwell_ms = smoothed(self._dwell_ms, 1e3 * (time.monotonic() - arrived_s))
+        return drawn
 
     # What the user changes
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
-from pipeline.estimation.base import EstimatorError, Image, PersonPose, Region
-from pipeline.estimation.onnx_models import OnnxNetwork, letterbox, regions_of, suppress
-from pipeline.estimation.registry import ModelEntry
+from pipeline.estimation.base import Image, PersonPose, Region
+from pipeline.estimation.onnx_models import OnnxPeople, letterbox, regions_of, suppress
 from pipeline.estimation.tracking import overlap
 from pipeline.poses import Array
 from pipeline.skeletons import COCO_17
@@ -22,47 +21,25 @@ from pipeline.skeletons import COCO_17
 SAME_PERSON = 0.3  # IoU from which a found person is the one a region asks for
 
 
-class RTMOOnnx(OnnxNetwork):
+class RTMOOnnx(OnnxPeople):
     """RTMO as MMDeploy exports it: dets (N, K, 5) and keypoints (N, K, 17, 3), in the network's pixels.
 
     ``score`` is the network's own visibility, 0..1; ``presence`` its confidence in the person.
     """
 
+    name = "rtmo"
+    kind = "RTMO, which has dets and keypoints"
+    known_outputs = (2,)
+    usual_size = (640, 640)
+    min_score, max_iou = 0.1, 0.65
     skeleton = COCO_17
 
     def __init__(
-        self,
-        path: Path,
-        input_size: tuple[int, int] = (640, 640),
-        *,
-        name: str = "rtmo",
-        min_score: float = 0.1,
-        max_iou: float = 0.65,
-        threads: int | None = None,
+        self, path: Path, input_size: tuple[int, int] | None = None, *, name: str = "", threads: int | None = None
     ) -> None:
-        """
-        Args:
-            path: the ONNX file.
-            input_size: width, height, for a file that takes any size.
-            name: as in the registry.
-            min_score, max_iou: RTMO's own test settings.
-            threads: of ONNX Runtime.
-        """
-        super().__init__(path, threads)
-        if self.outputs != 2:
-            raise EstimatorError(f"{path} has {self.outputs} outputs: it is no RTMO, which has dets and keypoints.")
-        self.name = name
-        self.input_size = self.fixed_size or input_size
-        self.min_score, self.max_iou = min_score, max_iou
+        super().__init__(path, input_size, name=name, threads=threads)
         self._seen: tuple[Any, ...] = ()
         self._found: tuple[list[Region], list[tuple[Array, Array]]] = ([], [])
-
-    @classmethod
-    def from_entry(cls, model: ModelEntry, threads: int | None = None) -> Self:
-        """The model of a registry entry. Raises EstimatorError when its file is not here."""
-        from pipeline.estimation.download import installed_onnx
-
-        return cls(installed_onnx(model), model.input_size, name=model.name, threads=threads)
 
     def detect(self, image: Image) -> list[Region]:
         """People's boxes, best first."""

@@ -63,6 +63,8 @@ class OnnxNetwork:
         options.intra_op_num_threads = threads or default_threads()
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.set_denormal_as_zero", "1")  # far slower
+        # A thread that spins for its next work takes the core from reading, drawing and encoding.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         available = [name for name in PROVIDERS if name in onnxruntime.get_available_providers()]
         try:
@@ -179,42 +181,52 @@ def suppress(boxes: Array, scores: Array, max_iou: float) -> Array:
     return np.asarray(cv2.dnn.NMSBoxes(sizes.tolist(), scores.tolist(), 0.0, max_iou), dtype=int).ravel()
 
 
-class RTMDetOnnx(OnnxNetwork):
-    """RTMDet as an ONNX file: MMDeploy's end-to-end style (dets, labels), or three raw heads."""
+class OnnxPeople(OnnxNetwork):
+    """Finds people in the whole picture. The constants are the network's own test settings.
+
+    Args:
+        path: the ONNX file.
+        input_size: width, height, for a file that takes any size; None is the usual one.
+        name: as in the registry.
+        threads: of ONNX Runtime.
+
+    Raises:
+        EstimatorError: the file is missing, damaged, or of another kind of network.
+    """
+
+    name: str
+    kind: str
+    """What the file must be, in words, and how many outputs it then has."""
+    known_outputs: tuple[int, ...]
+    usual_size: tuple[int, int]
+    min_score: float
+    max_iou: float
 
     def __init__(
-        self,
-        path: Path,
-        input_size: tuple[int, int] = (320, 320),
-        *,
-        name: str = "rtmdet",
-        min_score: float = 0.05,
-        max_iou: float = 0.6,
-        threads: int | None = None,
+        self, path: Path, input_size: tuple[int, int] | None = None, *, name: str = "", threads: int | None = None
     ) -> None:
-        """
-        Args:
-            path: the ONNX file.
-            input_size: width, height, for a file that takes any size.
-            name: as in the registry.
-            min_score, max_iou: RTMDet's own test settings; for end-to-end files they are built in.
-            threads: of ONNX Runtime.
-        """
         super().__init__(path, threads)
-        self.name = name
-        self.input_size = self.fixed_size or input_size
-        self.min_score, self.max_iou = min_score, max_iou
-        if self.outputs not in (2, 3):
-            raise EstimatorError(
-                f"{path} has {self.outputs} outputs: it is no RTMDet; one has dets and labels, or three heads."
-            )
+        if self.outputs not in self.known_outputs:
+            raise EstimatorError(f"{path} has {self.outputs} outputs: it is no {self.kind}.")
+        self.name = name or self.name
+        self.input_size = self.fixed_size or input_size or self.usual_size
 
     @classmethod
     def from_entry(cls, model: ModelEntry, threads: int | None = None) -> Self:
-        """The detector of a registry entry. Raises EstimatorError when its file is not here."""
+        """The network of a registry entry. Raises EstimatorError when its file is not here."""
         from pipeline.estimation.download import installed_onnx
 
         return cls(installed_onnx(model), model.input_size, name=model.name, threads=threads)
+
+
+class RTMDetOnnx(OnnxPeople):
+    """RTMDet as an ONNX file: MMDeploy's end-to-end style (dets, labels; suppression built in), or three raw heads."""
+
+    name = "rtmdet"
+    kind = "RTMDet; one has dets and labels, or three heads"
+    known_outputs = (2, 3)
+    usual_size = (320, 320)
+    min_score, max_iou = 0.05, 0.6
 
     def detect(self, image: Image) -> list[Region]:
         """People's boxes, best first."""

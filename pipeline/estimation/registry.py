@@ -21,6 +21,9 @@ from pipeline.estimation.base import Detector, Estimator, EstimatorError, Keypoi
 from pipeline.settings import PROJECT_DIR, models_dir
 
 if TYPE_CHECKING:
+    from pipeline.estimation.mmpose_models import MMDetDetector, MMPoseKeypoints
+    from pipeline.estimation.one_stage import RTMOOnnx
+    from pipeline.estimation.onnx_models import RTMDetOnnx, RTMPoseOnnx
     from pipeline.estimation.topdown import FollowParameters
 
 Engine = Literal["onnx", "mmpose"]
@@ -260,17 +263,7 @@ def create_detector(name: str, *, engine: Engine = "onnx", threads: int | None =
         from pipeline.estimation.blazepose import BlazePoseDetector
 
         return BlazePoseDetector(threads=threads)
-    if model.kind == "pair":
-        from pipeline.estimation.one_stage import RTMOOnnx
-
-        return RTMOOnnx.from_entry(model, threads=threads)
-    if engine == "mmpose":
-        from pipeline.estimation.mmpose_models import MMDetDetector
-
-        return MMDetDetector.from_entry(model, threads=threads)
-    from pipeline.estimation.onnx_models import RTMDetOnnx
-
-    return RTMDetOnnx.from_entry(model, threads=threads)
+    return _networks(model, engine)[0].from_entry(model, threads=threads)
 
 
 def create_keypoint_model(name: str, *, engine: Engine = "onnx", threads: int | None = None) -> KeypointModel:
@@ -280,17 +273,24 @@ def create_keypoint_model(name: str, *, engine: Engine = "onnx", threads: int | 
         from pipeline.estimation.blazepose import BlazePoseLandmarks
 
         return BlazePoseLandmarks(threads=threads)
+    return _networks(model, engine)[1].from_entry(model, threads=threads)
+
+
+def _networks(
+    model: ModelEntry, engine: Engine
+) -> tuple[type[RTMOOnnx | MMDetDetector | RTMDetOnnx], type[RTMOOnnx | MMPoseKeypoints | RTMPoseOnnx]]:
+    """The classes that detect and that find key points with this engine; imported here, as each brings its library."""
     if model.kind == "pair":
         from pipeline.estimation.one_stage import RTMOOnnx
 
-        return RTMOOnnx.from_entry(model, threads=threads)
+        return RTMOOnnx, RTMOOnnx
     if engine == "mmpose":
-        from pipeline.estimation.mmpose_models import MMPoseKeypoints
+        from pipeline.estimation.mmpose_models import MMDetDetector, MMPoseKeypoints
 
-        return MMPoseKeypoints.from_entry(model, threads=threads)
-    from pipeline.estimation.onnx_models import RTMPoseOnnx
+        return MMDetDetector, MMPoseKeypoints
+    from pipeline.estimation.onnx_models import RTMDetOnnx, RTMPoseOnnx
 
-    return RTMPoseOnnx.from_entry(model, threads=threads)
+    return RTMDetOnnx, RTMPoseOnnx
 
 
 def _usable(name: str, kind: str, engine: Engine) -> ModelEntry:
@@ -324,7 +324,7 @@ def create_estimator(
     Raises:
         EstimatorError: a name is unknown, or the weights are not on this machine (the message says how to get them).
     """
-    from pipeline.estimation.topdown import WORKING_POINTS, TopDownEstimator
+    from pipeline.estimation.topdown import WORKING_POINTS, TopDownEstimator, suited
 
     if engine not in ENGINES:
         raise EstimatorError(f"There is no engine {engine!r}; choose one of: {', '.join(ENGINES)}.")
@@ -337,19 +337,6 @@ def create_estimator(
     if pair and detector == model != "blazepose":  # one network that looks once for both
         return TopDownEstimator(cast(Detector, points), points, parameters)
     return TopDownEstimator(create_detector(detector, engine=engine, threads=threads), points, parameters)
-
-
-def suited(parameters: FollowParameters, detector: str) -> FollowParameters:
-    """The parameters as far as ``detector`` needs them.
-
-    BlazePose's detector misses small people and finds ghosts; the mirrored look, the tiles and the second look make up
-    for it. Any other detector needs none of them, but the tiles where all are looked at at once (thorough), for people
-    too small for its input.
-    """
-    if detector == "blazepose":
-        return parameters
-    tiles = 1 if parameters.tiles_in_turn else parameters.tiles
-    return replace(parameters, second_look=False, mirror=False, tiles=tiles, tiles_in_turn=False)
 
 
 def add_model(model: ModelEntry) -> ModelEntry:

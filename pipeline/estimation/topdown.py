@@ -13,13 +13,16 @@ from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from pipeline.estimation.base import Detector, Estimator, Image, KeypointModel, PersonPose, Region
 from pipeline.estimation.tracking import (
+    LOOK_EVERY_S,
     Reach,
     Track,
     appearance,
     body_size_px,
+    inside,
     look_distance,
     match,
     overlap,
@@ -30,6 +33,10 @@ from pipeline.poses import Array, ModelInfo
 CLOSE_UP = 1.5  # how far around a lost person's place to look, in body sizes
 LONGEST_WAIT_S = 2.0  # between two looks for newcomers, however slow the machine is
 MIN_PICTURE_PX = 16
+KNOWN_OVERLAP = 0.5  # of a region with that of somebody who is followed
+FOUND_OVERLAP = 0.8  # and share of the smaller one: the key points' box drifts and shrinks between two looks
+UNFOUND_LOOKS = 2
+UNFOUND_FOR_S = 0.9  # two looks at the usual pace
 SAME_BODY = 0.6  # key-point similarity above which two poses in one frame are one person
 
 
@@ -50,6 +57,9 @@ class FollowParameters:
     trust_for_s: somebody lost for no longer than this comes back without a second look.
     forget_after_s: how long somebody out of sight keeps their id.
     follow_for_s: the longest gap between two frames over which a region is still followed.
+    unfound_for_s: whom the detector has not found again for longer than this, at two looks or more, is not followed any
+        further, and where it finds somebody the next pose is taken from its box: for detectors that miss few people.
+        None: the key-point network alone says who is there.
     target_fps: frames a second to keep; where this machine is too slow for it, the detector looks less often (at most
         ``LONGEST_WAIT_S`` apart). For live use only: what is found then depends on the machine's clock. None: never.
     """
@@ -67,6 +77,7 @@ class FollowParameters:
     trust_for_s: float = 1.0
     forget_after_s: float = 3.0
     follow_for_s: float = 0.35
+    unfound_for_s: float | None = None
     target_fps: float | None = None
 
     def __post_init__(self) -> None:
@@ -79,6 +90,20 @@ WORKING_POINTS: dict[str, FollowParameters] = {
     "balanced": FollowParameters(mirror=True, tiles=2, tiles_in_turn=True),
     "thorough": FollowParameters(mirror=True, tiles=3),
 }
+
+
+def suited(parameters: FollowParameters, detector: str) -> FollowParameters:
+    """The parameters as far as ``detector`` needs them.
+
+    BlazePose's detector misses small people and finds ghosts; the mirrored look, the tiles and the second look make up
+    for it. Any other detector needs none of them, but the tiles where all are looked at at once (thorough), for people
+    too small for its input. It is asked again and again about those who are followed instead.
+    """
+    if detector == "blazepose":
+        return parameters
+    tiles = 1 if parameters.tiles_in_turn else parameters.tiles
+    return replace(parameters, second_look=False, mirror=False, tiles=tiles, tiles_in_turn=False,
+                   unfound_for_s=UNFOUND_FOR_S)  # fmt: skip
 
 
 @dataclass
@@ -190,7 +215,7 @@ class TopDownEstimator(Estimator):
     def _must_search(self, before: int, time_s: float) -> bool:
         """At once when somebody was lost, else when it is time again; never when nobody more is wanted."""
         parameters = self.parameters
-        everybody_here = self._tracks and not self._lost
+        everybody_here = self._tracks and not any(self._missing(track) for track in self._lost)
         wait_s = parameters.detect_every_s if everybody_here else parameters.search_every_s
         if parameters.target_fps:
             wait_s = self._pace.wait_s(wait_s, parameters.target_fps)
@@ -216,7 +241,7 @@ class TopDownEstimator(Estimator):
             else:
                 self._lost.append(track)
         self._tracks = self._one_track_a_body(image, kept)
-        self._learn_looks(image)
+        self._learn_looks(image, time_s)
 
     def _plausible(self, image: Image, pose: PersonPose) -> bool:
         if pose.presence < self.parameters.min_presence or not np.isfinite(pose.xy_px).any():
@@ -238,7 +263,7 @@ class TopDownEstimator(Estimator):
             self._lost.append(second if keep_first else first)
         return [track for number, track in enumerate(tracks) if number not in dropped]
 
-    def _learn_looks(self, image: Image) -> None:
+    def _learn_looks(self, image: Image, time_s: float) -> None:
         """Learn clothes while people stand apart; exchange ids if they came out of a crossing the wrong way round."""
         crossing: set[int] = set()
         for i, j in combinations(range(len(self._tracks)), 2):
@@ -254,14 +279,13 @@ class TopDownEstimator(Estimator):
                     first.look, second.look = second.look, first.look
         for number, track in enumerate(self._tracks):
             track.crossing = number in crossing
-            if not track.crossing:
-                track.learn_look(appearance(image, track.pose, self.skeleton))
+            if not track.crossing and time_s - track.look_s >= LOOK_EVERY_S:
+                track.learn_look(appearance(image, track.pose, self.skeleton), time_s)
 
     def _search(self, image: Image, time_s: float) -> None:
         """Newcomers and people who come back."""
         self._detected_s = time_s
-        known = [track.region.box_px for track in self._tracks]
-        regions = [r for r in self._regions(image, time_s) if not any(overlap(r.box_px, box) > 0.5 for box in known)]
+        regions = self._unknown(self._regions(image, time_s), time_s)
         poses = [pose for pose in self.keypoint_model.keypoints(image, regions) if self._plausible(image, pose)]
         looks = [appearance(image, pose, self.skeleton) for pose in poses]
         recent = [t for t in self._lost if time_s - t.time_s <= self.parameters.trust_for_s]
@@ -283,12 +307,41 @@ class TopDownEstimator(Estimator):
             if j in returned:
                 track = self._lost[returned[j]]
                 track.follow(pose, time_s)
-                track.velocity_px_s = None
+                track.velocity_px_s, track.found_s, track.missed = None, time_s, 0
             else:
-                track = Track(self._next_person, pose, time_s, looks[j])
+                track = Track(self._next_person, pose, time_s, looks[j], look_s=time_s, found_s=time_s)
                 self._next_person += 1
             self._tracks.append(track)
         self._lost = [track for track in self._lost if track not in self._tracks]
+        if self.parameters.unfound_for_s is not None:
+            for track in self._lost:
+                track.confirm(None, time_s)
+
+    def _unknown(self, regions: list[Region], time_s: float) -> list[Region]:
+        """The regions of nobody who is followed. The detector's word on those who are is taken here."""
+        unfound_for_s = self.parameters.unfound_for_s
+        boxes = [track.pose.next_region.box_px for track in self._tracks]
+        shared = np.array([[overlap(box, region.box_px) for region in regions] for box in boxes])
+        if unfound_for_s is None or not boxes:
+            return [region for j, region in enumerate(regions) if not (boxes and shared[:, j].max() > KNOWN_OVERLAP)]
+        alike = shared + np.array([[inside(box, region.box_px) for region in regions] for box in boxes])
+        pairs = dict(zip(*linear_sum_assignment(-alike), strict=True)) if regions else {}
+        found = {i: j for i, j in pairs.items() if alike[i, j] >= FOUND_OVERLAP}
+        for i, track in enumerate(self._tracks):
+            track.confirm(regions[found[i]] if i in found else None, time_s)
+        gone = [t for t in self._tracks if t.missed >= UNFOUND_LOOKS and time_s - t.found_s > unfound_for_s]
+        self._lost += gone
+        self._tracks = [track for track in self._tracks if track not in gone]
+        return [
+            region
+            for j, region in enumerate(regions)
+            if j not in found.values() and not shared[:, j].max() > KNOWN_OVERLAP
+        ]
+
+    @staticmethod
+    def _missing(track: Track) -> bool:
+        """Whether somebody lost is worth searching for in a hurry: not whom the detector has not found twice."""
+        return track.missed < UNFOUND_LOOKS
 
     def _same_body(self, first: PersonPose, second: PersonPose) -> bool:
         return similarity(first, second, self.skeleton) >= SAME_BODY or overlap(first.box_px, second.box_px) > 0.6
@@ -300,7 +353,7 @@ class TopDownEstimator(Estimator):
         if self.parameters.tiles_in_turn and places:
             self._turn += 1
             places = [places[self._turn % len(places)]]
-        for track in self._lost:
+        for track in filter(self._missing, self._lost):
             center, reach = track.expected_center(time_s), CLOSE_UP * body_size_px(track.pose)
             places.append(_square(center, reach, width, height))
         regions = self._detect(image, 0, 0)

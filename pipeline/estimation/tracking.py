@@ -22,6 +22,7 @@ from pipeline.skeletons import Skeleton
 COCO_SIGMAS = {
     "nose": 0.026, "shoulder": 0.079, "elbow": 0.072, "wrist": 0.062, "hip": 0.107, "knee": 0.087, "ankle": 0.089,
 }  # fmt: skip
+LOOK_EVERY_S, NEW_LOOK = 0.2, 0.25  # clothes are looked at now and then, and known after about a second
 _BODY_AREA_SHARE = 0.3  # a person's segment covers about this share of the square over their longer side
 
 
@@ -46,9 +47,19 @@ def similarity(first: PersonPose, second: PersonPose, skeleton: Skeleton) -> flo
 
 def overlap(first: Array, second: Array) -> float:
     """Intersection over union of two boxes (left, top, right, bottom)."""
+    areas, shared = _areas(first, second)
+    return float(shared / max(areas.sum() - shared, 1e-9))
+
+
+def inside(first: Array, second: Array) -> float:
+    """Intersection of two boxes as a share of the smaller one."""
+    areas, shared = _areas(first, second)
+    return float(shared / max(areas.min(), 1e-9))
+
+
+def _areas(first: Array, second: Array) -> tuple[Array, float]:
     size = np.clip(np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2]), 0, None)
-    areas = (first[2:] - first[:2]).prod() + (second[2:] - second[:2]).prod()
-    return float(size.prod() / max(areas - size.prod(), 1e-9))
+    return np.array([(first[2:] - first[:2]).prod(), (second[2:] - second[:2]).prod()]), float(size.prod())
 
 
 def body_size_px(pose: PersonPose) -> float:
@@ -94,19 +105,36 @@ def look_distance(first: Array | None, second: Array | None) -> float:
 
 @dataclass(eq=False)
 class Track:
-    """One person being followed; ``look`` is learned only while nobody else stands in the way."""
+    """One person being followed.
+
+    Attributes:
+        look: learned only while nobody else stands in the way; look_s: when last.
+        found: the detector's newest region of this person, until the next pose.
+        found_s: when that was; missed: how often the detector has looked in vain since.
+    """
 
     person: int
     pose: PersonPose
     time_s: float
     look: Array | None
+    look_s: float = -np.inf
     velocity_px_s: Array | None = None
     crossing: bool = False
+    found: Region | None = None
+    found_s: float = -np.inf
+    missed: int = 0
 
     @property
     def region(self) -> Region:
         """Where to look for this person next."""
-        return self.pose.next_region
+        return self.found or self.pose.next_region
+
+    def confirm(self, region: Region | None, time_s: float) -> None:
+        """What the detector has just seen of this person; None for nothing."""
+        if region is None:
+            self.missed += 1
+        else:
+            self.found, self.found_s, self.missed = region, time_s, 0
 
     def expected_center(self, time_s: float) -> Array:
         """(2,) where the box centre should be by now, at constant velocity for at most 0.3 s."""
@@ -121,12 +149,13 @@ class Track:
         before = (self.pose.box_px[:2] + self.pose.box_px[2:]) / 2
         velocity = (center - before) / max(time_s - self.time_s, 1e-3)
         self.velocity_px_s = velocity if self.velocity_px_s is None else 0.7 * self.velocity_px_s + 0.3 * velocity
-        self.pose, self.time_s = pose, time_s
+        self.pose, self.time_s, self.found = pose, time_s, None
 
-    def learn_look(self, look: Array | None) -> None:
+    def learn_look(self, look: Array | None, time_s: float) -> None:
         """Blend in how the person looks now."""
         if look is not None:
-            self.look = look if self.look is None else 0.95 * self.look + 0.05 * look
+            self.look = look if self.look is None else (1 - NEW_LOOK) * self.look + NEW_LOOK * look
+        self.look_s = time_s
 
 
 @dataclass(frozen=True)

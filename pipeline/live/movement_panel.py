@@ -169,14 +169,15 @@ class MovementPanel(LivePanel):
         return float(before), float(now)
 
     def _tell(self) -> None:
-        count = len(self.repetitions)
+        turns_s = tuple(repetition.turn_s for repetition in self.repetitions)
+        count = len(turns_s)
         if count > self._counted:
             self._spoken = (*self._spoken, str(count))
         self._counted = max(self._counted, count)
         label = "not recognised yet" if self.name == UNKNOWN else movement_named(self.name).label
         metrics = (("Repetitions", str(count)), ("Phase", self._phase or "–"), ("Movement", label))
         newest_first = sorted(self._remarks, key=lambda remark: -remark[0].turn_s)
-        reading = Reading(metrics, tuple(line for _, line in newest_first), "", self._spoken[-200:])
+        reading = Reading(metrics, tuple(line for _, line in newest_first), "", self._spoken[-200:], turns_s)
         if reading != self._reading:
             self._reading = reading
 

@@ -45,12 +45,14 @@ class Reading:
         lines: sentences, the newest first.
         alarm: a sentence that must be seen at once; empty most of the time.
         spoken: every sentence that may be said aloud, in order; only ever longer, so that each is said once.
+        turns_s: turning points of the complete repetitions, in seconds of the stream.
     """
 
     metrics: tuple[tuple[str, str], ...] = ()
     lines: tuple[str, ...] = ()
     alarm: str = ""
     spoken: tuple[str, ...] = ()
+    turns_s: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

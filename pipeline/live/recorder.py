@@ -11,7 +11,8 @@ import queue
 import secrets
 import threading
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -50,6 +51,7 @@ class RecordingInfo:
         skeleton: name of the poses' skeleton; size: width, height of the frames in pixels.
         model: what makes the poses.
         settings: what else the user had chosen.
+        found: what the live analyses had found when it was stopped; empty when it was cut off.
         created_utc: ISO time.
     """
 
@@ -59,6 +61,7 @@ class RecordingInfo:
     model: ModelInfo
     subject: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    found: dict[str, Any] = field(default_factory=dict)
     created_utc: str = ""
     schema_version: int = SCHEMA_VERSION
 
@@ -78,8 +81,9 @@ class Recorder:
                  name: str = "webcam", subject: str = "", settings: dict[str, Any] | None = None) -> None:  # fmt: skip
         created = datetime.now(UTC)
         self.info = RecordingInfo(
-            name, skeleton.name, size, model, subject, settings or {}, created.isoformat(timespec="seconds")
-        )
+            name, skeleton.name, size, model, subject, settings or {},
+            created_utc=created.isoformat(timespec="seconds"),
+        )  # fmt: skip
         self.folder = store / f"{PREFIX}{created:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         self.error = ""
         self.frames = self.lost_frames = 0
@@ -92,7 +96,7 @@ class Recorder:
             self.folder.mkdir(parents=True)
             self._lock = FileLock(self.folder / LOCK)
             self._lock.acquire(timeout=0)
-            write_atomically(self.folder / ABOUT, orjson.dumps(asdict(self.info), option=orjson.OPT_SERIALIZE_NUMPY))
+            self._write_info()
             self._poses = (self.folder / POSES).open("ab", buffering=0)
             self._video = _FragmentedVideo(self.folder / VIDEO, size)
         except (OSError, av.error.FFmpegError) as error:
@@ -124,13 +128,24 @@ class Recorder:
         with self._guard:
             self._lines.append(line + b"\n")
 
-    def stop(self) -> Path:
-        """Finish writing; the folder. The lock is given back, so that a run can be made of it."""
+    def stop(self, turns_s: Sequence[float] = ()) -> Path:
+        """Finish writing; the folder. The lock is given back, so that a run can be made of it.
+
+        ``turns_s`` are the turning points that were counted live, in seconds of the stream; the run keeps them.
+        """
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
+        if self._origin_s is not None and not self.error:
+            counted = [round(turn_s - self._origin_s, 3) for turn_s in turns_s if turn_s >= self._origin_s]
+            self.info = replace(self.info, found={"repetition_turns_s": counted})
+            with contextlib.suppress(OSError):  # a full disk shall not cost the recording
+                self._write_info()
         self._lock.release()
         return self.folder
+
+    def _write_info(self) -> None:
+        write_atomically(self.folder / ABOUT, orjson.dumps(asdict(self.info), option=orjson.OPT_SERIALIZE_NUMPY))
 
     def _run(self) -> None:
         flushed_s = time.monotonic()

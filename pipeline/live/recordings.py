@@ -92,7 +92,7 @@ class StoredRecording:
             options = InferenceOptions(model=info.model.name, detector=info.model.detector, max_people=50,
                                        subject=info.subject, tags=(LIVE_TAG,))  # fmt: skip
             run = infer(whole, store, options, name=info.name, estimator=poses, progress=progress, cancelled=cancelled)
-            recorded = {"created_utc": info.created_utc, "frames_bridged": poses.bridged, **info.settings}
+            recorded = {"created_utc": info.created_utc, "frames_bridged": poses.bridged} | info.settings | info.found
             run = run.update(parameters=run.manifest.parameters | {"live": recorded})
         finally:
             lock.release()

@@ -246,7 +246,8 @@ class LiveWorker:
         """Finish the file; its folder, or None when nothing was being recorded."""
         with self._wake:
             recorder, self._recorder = self._recorder, None
-        return None if recorder is None else recorder.stop()
+        turns_s = [turn_s for _, reading in self._readings() for turn_s in reading.turns_s]
+        return None if recorder is None else recorder.stop(turns_s)
 
     def close(self) -> Path | None:
         """Stop everything and let go of the model; the folder of a recording that was running, or None."""
@@ -323,8 +324,8 @@ class LiveWorker:
                 self._recorder.add_poses(time_s, poses, size)
             self._poses.append(self._analysed(seen))
             self._wake.notify_all()
-        self._pose_ms = _smooth(self._pose_ms, 1e3 * (now_s - started_s))
-        self._delay_ms = _smooth(self._delay_ms, 1e3 * (now_s - arrived_s))
+        self._pose_ms = smoothed(self._pose_ms, 1e3 * (now_s - started_s))
+        self._delay_ms = smoothed(self._delay_ms, 1e3 * (now_s - arrived_s))
 
     def _analysed(self, seen: _Seen) -> LivePose:
         """The pose of the person who is analysed: the same one until they are gone for a while."""
@@ -400,5 +401,6 @@ def _close(estimator: Estimator | None) -> None:
         close()
 
 
-def _smooth(average: float, value: float) -> float:
+def smoothed(average: float, value: float) -> float:
+    """A running mean over the last twenty values or so; NaN begins it."""
     return value if np.isnan(average) else 0.95 * average + 0.05 * value

@@ -23,9 +23,8 @@ from pipeline.estimation.registry import (
     is_installed,
     list_models,
     remove_model,
-    suited,
 )
-from pipeline.estimation.topdown import WORKING_POINTS
+from pipeline.estimation.topdown import WORKING_POINTS, suited
 from pipeline.settings import data_dir
 from pipeline.skeletons import SKELETONS
 

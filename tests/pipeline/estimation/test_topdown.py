@@ -207,6 +207,51 @@ def test_a_ghost_fails_the_second_look() -> None:
     assert TopDownEstimator(seer, seer, WORKING_POINTS["balanced"]).update(picture, 0.0) == ()
 
 
+class BelievesEverything(SeesColours):
+    """Key points that are sure of everybody, everywhere, and slide a little to the right from frame to frame."""
+
+    def keypoints(self, image: Image, regions: Sequence[Region]) -> list[PersonPose]:
+        del image
+        poses = []
+        for region in regions:
+            center = region.center_px[0] + 1.0
+            box = Region((center, 100.0), (44.0, 88.0))
+            poses.append(PersonPose(SHAPE * (20, 40) + (center, 100), np.full(17, 0.9), 0.9, box))
+        return poses
+
+
+def follow(seer: SeesColours, worlds: list[World], parameters: FollowParameters) -> list[list[PersonPose]]:
+    estimator = TopDownEstimator(seer, seer, parameters)
+    return [list(estimator.update(world.picture(), number / 30)) for number, world in enumerate(worlds)]
+
+
+def test_whom_the_detector_no_longer_finds_is_not_followed_for_ever() -> None:
+    worlds = [World(people={"a": (100, RED)})] * 30 + [World()] * 60
+    asked = replace(PLAIN, unfound_for_s=0.9)
+    answers = follow(BelievesEverything(), worlds, asked)
+    assert all(len(poses) == 1 for poses in answers[:30])
+    assert not any(answers[30 + 45 :]), "at the latest 1.5 s after the detector saw nobody"
+    assert all(follow(BelievesEverything(), worlds, PLAIN)), "without being asked, the detector has no say"
+
+
+def test_where_the_detector_finds_somebody_the_next_pose_is_taken() -> None:
+    worlds = [World(people={"a": (100, RED)})] * 90
+    asked = follow(BelievesEverything(), worlds, replace(PLAIN, unfound_for_s=0.9))
+    drift = [abs(float(poses[0].xy_px[11:13, 0].mean()) - 100) for poses in asked]
+    assert max(drift) < 20, "half a second of drift at most"
+    assert {pose.person for poses in asked for pose in poses} == {1}
+    assert abs(float(follow(BelievesEverything(), worlds, PLAIN)[-1][0].xy_px[11:13, 0].mean()) - 100) > 60
+
+
+def test_the_detector_is_not_asked_in_a_hurry_for_whom_it_does_not_find() -> None:
+    both, one = World(people={"a": (100, RED), "b": (300, BLUE)}), World(people={"a": (100, RED)})
+    seer = BelievesEverything()
+    answers = follow(seer, [both] * 30 + [one] * 150, replace(PLAIN, unfound_for_s=0.9))
+    assert len(answers[20]) == 2
+    assert len(answers[-1]) == 1
+    assert seer.detections <= 6 / PLAIN.detect_every_s + 4
+
+
 def test_tiles_cover_the_picture_and_overlap() -> None:
     covered = np.zeros((100, 150), dtype=int)
     for left, top, width, height in tiles(150, 100, 3):
