@@ -1,6 +1,7 @@
 """How fast and how late the webcam page's stream is: benchmarks/live.md.
 
     python -m benchmarks.live [--seconds 30] [--sessions 1 2] [--write]
+    python -m benchmarks.live --seconds 600 --sessions 1 --memory     (benchmarks/live_memory.md)
 
 A WebRTC client in a process of its own sends a rendered clip, encoded before (a browser would spend the same cores on
 encoding), 640 x 480 at 30 frames a second; the server side is the page's own: aiortc, its newest-only relay, the
@@ -40,7 +41,8 @@ from pipeline.synthetic.timeline import Tempo
 from UserInterface.components.webcam_stream import Camera, LiveSession
 
 HERE = Path(__file__).parent
-SIZE, FPS, BITS, SQUARE = (640, 480), 30, 12, 24
+SIZE, FPS, BITS, SQUARE = (640, 480), 30, 15, 24
+MEMORY_EVERY_S = 30.0
 WARM_S = 8.0  # models are loaded, encoders have found their rate
 NO_SERVERS = RTCConfiguration(iceServers=[])
 
@@ -191,6 +193,23 @@ def cpu_seconds() -> dict[str, float]:
     return used
 
 
+def memory_mb() -> dict[str, float]:
+    """Megabytes that this process and those of the model and the analyses hold by themselves (USS)."""
+    me = psutil.Process()
+    held = {"server": me.memory_full_info().uss / 1e6}
+    children = [c for c in me.children(recursive=True) if "pipeline.live.remote" in " ".join(c.cmdline())]
+    return held | {f"process {k}": c.memory_full_info().uss / 1e6 for k, c in enumerate(children, start=1)}
+
+
+async def watched(seconds: float) -> list[dict[str, float]]:
+    """Wait, looking at the memory now and then."""
+    end_s, rows = time.monotonic() + seconds, [{"seconds": 0.0} | memory_mb()]
+    while (left_s := end_s - time.monotonic()) > 0:
+        await asyncio.sleep(min(MEMORY_EVERY_S, left_s))
+        rows.append({"seconds": seconds - max(0.0, end_s - time.monotonic())} | memory_mb())
+    return rows
+
+
 async def serve(clip: Path, seconds: float, count: int) -> list[dict[str, Any]]:
     """Rows of the report, one a session; the processor's share stands in the first."""
     with tempfile.TemporaryDirectory() as folder:
@@ -208,7 +227,7 @@ async def serve(clip: Path, seconds: float, count: int) -> list[dict[str, Any]]:
             one.stdin.flush()
         await asyncio.sleep(WARM_S)
         before, states = cpu_seconds(), [session.state for session in server.live]
-        await asyncio.sleep(seconds - WARM_S - 1)
+        memory = await watched(seconds - WARM_S - 1)
         after, later = cpu_seconds(), [session.state for session in server.live]
         lines = await asyncio.gather(*(loop.run_in_executor(None, one.stdout.readline) for one in clients))  # type: ignore[union-attr]
         rows = []
@@ -228,6 +247,7 @@ async def serve(clip: Path, seconds: float, count: int) -> list[dict[str, Any]]:
                     "count": counts.get("Repetitions", ""),
                     "cpu": {name: 100 * (after[name] - before[name]) / measured_s for name in after},
                     "error": last.error,
+                    "memory": memory,
                 }
             )
             session.disconnect(session._camera)
@@ -273,11 +293,31 @@ Processor time of the server, in percent of one core:
 """
 
 
+def memory_report(rows: list[dict[str, float]], processed_fps: float) -> str:
+    """The memory's page in Markdown, with the slope of the second half."""
+    half = [row for row in rows if row["seconds"] >= rows[-1]["seconds"] / 2]
+    names = [name for name in rows[0] if name != "seconds"]
+    slopes = {
+        name: np.polyfit([row["seconds"] / 60 for row in half], [row[name] for row in half], 1)[0] for name in names
+    }
+    text = ", ".join(f"{name} {slope:+.2f}" for name, slope in slopes.items())
+    shown = [{"minute": f"{row['seconds'] / 60:.1f}", **{n: f"{row[n]:.0f} MB" for n in names}} for row in rows[::2]]
+    return f"""# Memory of a live session
+
+Made by `python -m benchmarks.live --seconds {rows[-1]["seconds"] + WARM_S + 1:.0f} --sessions 1 --memory` in real
+time, {processed_fps:.1f} frames a second looked at, all analyses on, nothing recorded. The processes are the pose
+model's and the analyses'. Growth over the second half, in MB a minute: {text}.
+
+{table(shown)}
+"""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--sessions", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--write", action="store_true", help="write benchmarks/live.md")
+    parser.add_argument("--memory", action="store_true", help="write benchmarks/live_memory.md")
     parser.add_argument("--client", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.client:
@@ -289,6 +329,11 @@ def main() -> None:
         results = {n: asyncio.run(serve(clip, arguments.seconds, n)) for n in arguments.sessions}
     text = report(results, arguments.seconds)
     print(text)
+    if arguments.memory:
+        first = results[arguments.sessions[0]][0]
+        text = memory_report(first["memory"], first["processed_fps"])
+        print(text)
+        (HERE / "live_memory.md").write_text(text, encoding="utf-8")
     if arguments.write:
         (HERE / "live.md").write_text(text, encoding="utf-8")
 

@@ -96,5 +96,5 @@ def latency_line(session: LiveSession) -> None:
     """The line under the picture; empty while the camera is off. It must be on the page before the camera starts."""
     server_ms = session.server_ms
     st.components.v2.component("kinoscope_latency", js=_SCRIPT)(
-        key="webcam-latency", data={"server_ms": round(server_ms) if math.isfinite(server_ms) else None}, height=24
+        key="webcam-latency", data={"server_ms": round(server_ms) if math.isfinite(server_ms) else None}, height=44
     )

@@ -93,7 +93,9 @@ def test_count_record_and_open(playwright: Playwright, server: Server, squats: P
         page.locator(".st-key-webcam-record button").click()
         expect(page.get_by_text("Recording: ")).to_be_visible()
         wait_for_count(page, REPETITIONS)
+        expect(page.get_by_text("from the camera to the screen")).to_be_visible()
         take_picture(page, "webcam")
+        page.wait_for_timeout(2000)  # the last one is counted before its end is known
         page.get_by_role("button", name="Stop recording").click()
         expect(page.get_by_role("button", name="Movement Analyzer")).to_be_visible(timeout=MAKING_MS)
     run = server.store.runs()[0]
@@ -101,9 +103,11 @@ def test_count_record_and_open(playwright: Playwright, server: Server, squats: P
     recording = run.recording()
     batch = find_repetitions(recording.people[0])
     assert batch.count == REPETITIONS
-    measured = np.diff([r.turn_s for r in batch.complete])
+    turns_batch_s = [repetition.turn_s for repetition in batch.complete]
+    turns_live_s = run.manifest.parameters["live"]["repetition_turns_s"]
+    assert turns_live_s == pytest.approx(turns_batch_s, abs=0.15), "live and batch agree about when"
     # the browser's own camera drops and repeats frames where it shares the cores; exact times: tests/pipeline/live
-    assert measured == pytest.approx(np.diff(turns_s(squat_spec())), abs=1.0)
+    assert np.diff(turns_batch_s) == pytest.approx(np.diff(turns_s(squat_spec())), abs=1.0)
 
 
 def test_trim_and_delete(playwright: Playwright, server: Server, squats: Path) -> None:
