@@ -41,8 +41,9 @@ def camera(session: LiveSession, size: tuple[int, int]) -> bool:
         video_html_attrs={"autoPlay": True, "controls": False, "muted": True, "style": {"width": "100%"}},
         translations=WORDS,
     )
+    played = st.session_state.get("webcam-playing", False)
     st.session_state["webcam-playing"] = context.state.playing
-    _restarted(context.state.playing, size)
+    _restarted(played, context.state.playing, size)
     return bool(context.state.playing)
 
 
@@ -55,9 +56,11 @@ def _restart(size: tuple[int, int]) -> bool | None:
     return True if st.session_state.get("webcam-restart") else None
 
 
-def _restarted(playing: bool, size: tuple[int, int]) -> None:
+def _restarted(played: bool, playing: bool, size: tuple[int, int]) -> None:
     if not playing:
         st.session_state["webcam-size-running"] = None
+        if played and st.session_state.get("webcam-restart"):  # it has stopped: only another run can start it again
+            st.rerun()
     elif st.session_state.get("webcam-size-running") is None:
         st.session_state["webcam-size-running"] = size
         if st.session_state.pop("webcam-restart", False):

@@ -117,8 +117,8 @@ def _other_sources(config: falls.FallsConfig, windows: Sequence[Windows], votes:
     """Forests without a source, measured on it; calibration and threshold from the sources that they learned from."""
     result: dict[str, Any] = {}
     plans = {name: tuple(s for s in config.sources if s != name) for name in config.sources if name in REAL}
-    permissive = tuple(s for s in config.sources if s not in REAL)
-    if permissive and len(permissive) < len(config.sources) and "acted" in permissive:
+    permissive = tuple(name for name in config.sources if name in falls.PERMISSIVE)
+    if len(permissive) < len(config.sources) and "acted" in permissive:
         plans["+".join(name for name in config.sources if name in REAL)] = permissive
     for name, learned in plans.items():
         if not set(learned) & {"acted", *REAL}:

@@ -15,10 +15,11 @@ from pipeline.falls.events import Course, drop_times
 from pipeline.falls.features import Body, FeatureTable, body, features
 from pipeline.falls.people import joined
 from pipeline.poses import Array, PoseSequence, Recording
-from pipeline.skeletons import KINECT_20
+from pipeline.skeletons import KINECT_13, KINECT_20, Skeleton
 from pipeline.synthetic.timeline import FallTimes
 from pipeline.training.fall_scenes import Example, acted_examples, random_camera, seen_by
-from pipeline.training.fall_sources import Take, cached_poses, training_takes
+from pipeline.training.fall_sources import Take, cached_poses, falling_times, training_takes
+from pipeline.training.motion_data import MotionDataError, load
 
 REAL = ("upfall", "urfd")
 SURE_S = 0.3  # windows this near to the middle of a drop show the fall
@@ -82,7 +83,7 @@ def well_seen(one: Windows) -> bool:
 def real_examples(take: Take, recording: Recording) -> list[Example]:
     """Everybody in a take. In a fall take the one who comes down most has fallen, once, where they come down fastest.
 
-    UP-Fall says no more than that a clip holds one fall; UR Fall the same (its table of falling frames checks this).
+    UP-Fall says no more than that a clip holds one fall; UR Fall has a table of the frames in which somebody falls.
     The others of a fall take teach only if they hardly move: tracks of the same person under another number may show
     half a fall.
     """
@@ -97,6 +98,7 @@ def real_examples(take: Take, recording: Recording) -> list[Example]:
     for number, one in enumerate(people):
         size, fall = drops[number]
         if number == faller:
+            fall = falling_times(take) or fall
             examples.append(Example(one, (fall,), take.group, take.source))
         elif size < 0.15:
             examples.append(Example(one, (), take.group, take.source))
@@ -130,14 +132,46 @@ def mocap_examples(views: int, seed: int, data: Path | None = None) -> Iterator[
         rate = float(fps[number])
         if len(joints) < rate:
             continue
-        joints = joints - joints.mean(axis=(0, 1)) * [1, 0, 1]
-        hold = round(MOCAP_HOLD_S * rate)
-        joints = np.concatenate([np.repeat(joints[:1], hold // 2, 0), joints, np.repeat(joints[-1:], hold, 0)])
-        for view in range(views):
-            rng = np.random.default_rng([seed, 7, number, view])
-            sequence = seen_by(joints, random_camera(rng), rng, fps=float(rng.choice([10, 15, 25, 30])),
-                               noise=float(rng.uniform(0.004, 0.02)), skeleton=KINECT_20, fps_in=rate)  # fmt: skip
-            yield Example(sequence, (), f"mocap:{source[number]}:{subject[number]}", "mocap")
+        group = f"mocap:{source[number]}:{subject[number]}"
+        yield from _filmed(joints, rate, KINECT_20, group, views, (seed, 7, number))
+
+
+KINECT_SETS = ("utkinect", "precog", "msraction3d")
+
+
+def kinect_examples(views: int, seed: int, data: Path | None = None) -> Iterator[Example]:
+    """What people do in front of a Kinect (sitting down, picking up, bending, kicking, throwing): nobody falls.
+
+    UTKinect, PRECOG and MSRAction3D through ``views`` random cameras each; none without the data.
+    """
+    for place, name in enumerate(KINECT_SETS):
+        try:
+            motions = load(name, data=data)
+        except MotionDataError:
+            continue
+        for number, motion in enumerate(motions):
+            joints = motion.xyz_m + motion.root_m[:, None]
+            seen = np.isfinite(joints).all(axis=(1, 2))
+            if len(motion) < 10 or not seen.any():
+                continue
+            joints = joints - [0, np.nanquantile(joints[..., 1], 0.02), 0]  # the sensor's height is not the floor's
+            rate = (len(motion) - 1) / float(motion.time_s[-1] - motion.time_s[0])
+            group = f"kinect:{name}:{motion.subject}"
+            yield from _filmed(joints, rate, KINECT_13, group, views, (seed, 11 + place, number))
+
+
+def _filmed(
+    joints: Array, rate: float, skeleton: Skeleton, group: str, views: int, seed: tuple[int, ...]
+) -> Iterator[Example]:
+    """Captured motion (T, J, 3) in metres, held at its ends, as random cameras and a pose model would see it."""
+    joints = joints - np.nanmean(joints, axis=(0, 1)) * [1, 0, 1]
+    hold = round(MOCAP_HOLD_S * rate)
+    joints = np.concatenate([np.repeat(joints[:1], hold // 2, 0), joints, np.repeat(joints[-1:], hold, 0)])
+    for view in range(views):
+        rng = np.random.default_rng([*seed, view])
+        sequence = seen_by(joints, random_camera(rng), rng, fps=float(rng.choice([10, 15, 25, 30])),
+                           noise=float(rng.uniform(0.004, 0.02)), skeleton=skeleton, fps_in=rate)  # fmt: skip
+        yield Example(sequence, (), group, group.split(":")[0])
 
 
 # --- everything -----------------------------------------------------------------------------------------------------
@@ -155,7 +189,7 @@ def all_windows(
     """Every example of the sources with its features, and of each one a copy that ends early.
 
     Args:
-        sources: of "upfall", "urfd", "acted", "mocap".
+        sources: of "upfall", "urfd", "acted", "mocap", "kinect".
         takes: real takes; None is ``training_takes()``.
     """
     found: list[Windows] = []
@@ -174,6 +208,10 @@ def all_windows(
     if "mocap" in sources:
         progress("motion capture", 0.5)
         for example in mocap_examples(mocap_views, seed):
+            add(example)
+    if "kinect" in sources:
+        progress("Kinect recordings", 0.55)
+        for example in kinect_examples(mocap_views, seed):
             add(example)
     if "acted" in sources:
         for number, example in enumerate(acted_examples(acted_scenes, seed)):

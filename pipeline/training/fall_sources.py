@@ -5,17 +5,21 @@ The clips are private (``settings.data_dir()``) and never copied; only their pos
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pipeline import settings
 from pipeline.poses import Recording
+from pipeline.synthetic.timeline import FallTimes
 
 UPFALL, URFD = "upfall", "urfd"
+URFD_FPS = 30.0
 # The same footage stands in the test clips of media/, or is kept back: never trained on (data/falls/README.txt).
 NEVER_TRAIN: dict[str, frozenset[str]] = {
     UPFALL: frozenset({"A1_T1", "A2_T2", "A3_T1", "A8_T1", "A9_T1", "A11_T1", "A4_T1", "A5_T1", "A10_T2", "A11_T3"}),
@@ -60,6 +64,32 @@ def training_takes(data: Path | None = None) -> list[Take]:
         takes.append(Take(path, URFD, "-".join(path.stem.split("-")[:2]), "fall", True))
     allowed = [take for take in takes if take.take not in NEVER_TRAIN[take.source]]
     return sorted(allowed, key=lambda take: (_ORDER.index(take.activity), take.path.name))
+
+
+def falling_times(take: Take, data: Path | None = None) -> FallTimes | None:
+    """When UR Fall's own per-frame labels (0 not, 1 falling, 2 fallen) say that the fall begins and ends.
+
+    Frames are counted from 1, at ``URFD_FPS``. None for takes without such labels.
+    """
+    path = (data or settings.data_dir()) / "data" / "falls" / "pose_urfd_3classes.csv.gz"
+    if take.source != URFD or not path.is_file():
+        return None
+    labels = _urfd_labels(path).get(take.take, {})
+    falling = [frame for frame, label in labels.items() if label == 1]
+    if not falling:
+        return None
+    fallen = [frame for frame, label in labels.items() if label == 2 and frame > min(falling)]
+    onset, impact = min(falling), min(fallen, default=max(falling))
+    return FallTimes((onset - 1) / URFD_FPS, (impact - 1) / URFD_FPS)
+
+
+@cache
+def _urfd_labels(path: Path) -> dict[str, dict[int, int]]:
+    found: dict[str, dict[int, int]] = {}
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            found.setdefault(row["video"], {})[int(row["frame"])] = int(float(row["label"]))
+    return found
 
 
 def cached_poses(path: Path, folder: Path | None = None) -> Recording:

@@ -27,8 +27,10 @@ LICENCES = {
     "upfall": "UP-Fall, subject 1 (Martinez-Villasenor et al. 2019): public research set, no licence text found",
     "urfd": "UR Fall (Kwolek and Kepski 2014): CC BY-NC-SA, NON-COMMERCIAL",
     "acted": "rendered actor of this project: its own licence",
+    "kinect": "UTKinect and MSRAction3D: academic and research use; PRECOG: MIT",
     "mocap": "HDM05: CC BY-SA 3.0; CMU motion capture: free for all uses (NSF EIA-0196217)",
 }
+PERMISSIVE = ("acted", "mocap")  # whose licences allow commercial use
 _THRESHOLDS = np.round(np.arange(0.04, 0.97, 0.02), 2)
 
 
@@ -36,10 +38,11 @@ _THRESHOLDS = np.round(np.arange(0.04, 0.97, 0.02), 2)
 class FallsConfig:
     """How the fall forest is trained.
 
-    sources: what to learn from; "upfall" and "urfd" need the private clips, "mocap" the private data, "acted" nothing.
+    sources: what to learn from; "upfall" and "urfd" need the private clips, "mocap" and
+        "kinect" the private data, "acted" nothing.
     seed: of scenes, cameras and trees.
     acted_scenes: scenes of the rendered actor; more add little beyond a thousand.
-    mocap_views: cameras that look at each motion capture.
+    mocap_views: cameras that look at each captured motion.
     quiet_share: of the windows without a fall, kept (four times as many where somebody comes down); all would only
         take longer.
     trees: of the forest; more are slower and larger.
@@ -48,7 +51,7 @@ class FallsConfig:
     folds: of the cross-validation.
     """
 
-    sources: tuple[str, ...] = ("upfall", "urfd", "acted", "mocap")
+    sources: tuple[str, ...] = ("upfall", "urfd", "acted", "mocap", "kinect")
     seed: int = 5
     acted_scenes: int = 1000
     mocap_views: int = 1

@@ -22,6 +22,8 @@ from pipeline.runs import RunStore
 ROOT = Path(__file__).resolve().parents[2]
 PICTURES = ROOT / "docs" / "pictures"
 expect.set_options(timeout=30_000)  # a busy machine may take its time; a passing test waits no longer than it must
+# Pausing a figure that plays: Plotly's executeAPICommand says this and rejects once more, which nobody can catch.
+INTERRUPTED = "WARN: API call to Plotly.animate rejected."
 WIDE, NARROW = {"width": 1400, "height": 1000}, {"width": 480, "height": 900}
 
 
@@ -95,11 +97,16 @@ def open_page(browser: Browser, server: Server) -> Iterator[Callable[..., Page]]
     troubles: list[str] = []
     pages: list[Page] = []
 
+    interrupted: list[str] = []  # Plotly's own words, each followed by a rejection of nothing ("undefined")
+
     def note(error: object) -> None:
-        if str(error) != "undefined":  # Plotly rejects an animation that another one takes over, and says nothing
+        if str(error) != "undefined" or not interrupted:
             troubles.append(f"script error: {error}")
+        else:
+            interrupted.pop()
 
     def look(page: Page) -> None:
+        page.on("console", lambda m: m.text.startswith(INTERRUPTED) and interrupted.append(m.text))
         page.on("pageerror", note)
         page.on("request", lambda request: _outside(request.url, server.url) and troubles.append(request.url))
         page.on("response", lambda r: r.status >= 500 and troubles.append(f"{r.status} {r.url}"))

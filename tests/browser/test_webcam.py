@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from playwright.sync_api import Browser, FrameLocator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Frame, FrameLocator, Page, Playwright, expect, sync_playwright
 
 from pipeline.repetitions import find_repetitions
 from tests.browser.conftest import WIDE, Server, settled, take_picture
@@ -61,6 +61,10 @@ def open_webcam(browser: Browser, server: Server) -> Page:
 
 def frame(page: Page) -> FrameLocator:
     return page.frame_locator("iframe[title='streamlit_webrtc.component.webrtc_streamer']")
+
+
+def camera_frame(page: Page) -> Frame:
+    return next(one for one in page.frames if "streamlit_webrtc" in one.url)
 
 
 def start(page: Page) -> None:
@@ -161,6 +165,16 @@ def test_nobody_in_view(playwright: Playwright, server: Server, tmp_path: Path) 
         page.wait_for_timeout(3000)
         expect(page.get_by_text("Nobody is in view")).to_be_visible()
         wait_for_count(page, 0)
+
+        page.get_by_role("button", name="Settings").click()
+        page.get_by_role("combobox", name="Resolution").click()
+        page.get_by_role("option", name="1280 x 720").click()
+        page.keyboard.press("Escape")
+        width = "() => document.querySelector('video')?.srcObject?.getVideoTracks()[0]?.getSettings().width"
+        expect(page.get_by_text("frames a second looked at")).to_have_count(0, timeout=COUNTING_MS)
+        expect(page.get_by_text("frames a second looked at")).to_be_visible(timeout=LOADING_MS)
+        expect(page.get_by_text("Nobody is in view")).to_be_visible(timeout=LOADING_MS)
+        assert camera_frame(page).evaluate(width) is not None, "the camera plays again"
 
 
 def test_a_refused_camera_is_explained(playwright: Playwright, server: Server) -> None:

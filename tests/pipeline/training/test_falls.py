@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,10 @@ from pipeline.poses import PoseSequence
 from pipeline.synthetic.timeline import FallTimes
 from pipeline.training import framework
 from pipeline.training.fall_baselines import floor_features, network_input, rule_votes
-from pipeline.training.fall_data import training_rows, well_seen, windows_of
+from pipeline.training.fall_data import kinect_examples, training_rows, well_seen, windows_of
 from pipeline.training.fall_measure import Tally, match, poisson_rate
 from pipeline.training.fall_scenes import SCENES, acted_examples
-from pipeline.training.fall_sources import NEVER_TRAIN, training_takes
+from pipeline.training.fall_sources import NEVER_TRAIN, falling_times, training_takes
 from pipeline.training.falls import STAGE, FallsConfig, folds_of
 
 FORBIDDEN = {
@@ -51,7 +52,7 @@ def test_the_shipped_model_says_what_it_learned_from() -> None:
     for group in document["takes"]:
         source, take = group.split(":")
         assert take not in NEVER_TRAIN[source]
-    assert set(document["sources"]) <= {"upfall", "urfd", "acted", "mocap"}
+    assert set(document["sources"]) <= {"upfall", "urfd", "acted", "mocap", "kinect"}
     if "urfd" in document["sources"]:
         assert "NON-COMMERCIAL" in document["sources"]["urfd"]
 
@@ -69,6 +70,39 @@ def test_takes_come_from_the_folder_that_is_given(tmp_path: Path) -> None:
         ("upfall:A1_T2", True), ("urfd:fall-01", True), ("upfall:A6_T1", False),
     ]  # fmt: skip
     assert training_takes(tmp_path / "nowhere") == []
+
+
+def _private_data() -> None:
+    if not (settings.data_dir() / "data" / "falls").is_dir():
+        pytest.skip(f"the private test data is not here (KINOSCOPE_DATA={settings.data_dir()})")
+
+
+def test_ur_falls_own_table_says_when_somebody_falls() -> None:
+    _private_data()
+    takes = training_takes()
+    times = {take.take: falling_times(take) for take in takes if take.source == "urfd"}
+    assert len(times) == 25
+    assert all(fall is not None and 0 < fall.impact_s - fall.onset_s < 3 for fall in times.values())
+    first = times["fall-01"]
+    assert first is not None
+    assert (first.onset_s, first.impact_s) == pytest.approx((82 / 30, 112 / 30))
+    assert all(falling_times(take) is None for take in takes if take.source == "upfall")
+
+
+def test_kinect_recordings_are_upright_people_who_do_not_fall() -> None:
+    _private_data()
+    found = list(islice(kinect_examples(1, seed=3), 12))
+    assert {example.group.split(":")[1] for example in found} == {"utkinect"}
+    for example in found:
+        assert not example.falls
+        one = example.sequence
+        head, foot = (np.nanmedian(one.xy_px[:, one.skeleton.index(name), 1]) for name in ("head", "left_foot"))
+        assert head < foot, "the head is above the feet in the picture"
+        assert np.diff(one.time_s) == pytest.approx(one.time_s[1])
+
+
+def test_no_data_gives_no_kinect_recordings(tmp_path: Path) -> None:
+    assert list(kinect_examples(1, seed=3, data=tmp_path)) == []
 
 
 def test_acted_scenes_repeat_and_their_falls_lie_where_they_say() -> None:
