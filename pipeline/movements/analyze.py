@@ -27,7 +27,7 @@ from pipeline.movements.jumping_jack import JUMPING_JACK
 from pipeline.movements.lunge import LUNGE
 from pipeline.movements.overhead_press import OVERHEAD_PRESS
 from pipeline.movements.push_up import PUSH_UP
-from pipeline.movements.recognize import Guess, recognize
+from pipeline.movements.recognize import Guess, by_network, recognize
 from pipeline.movements.squat import SQUAT
 from pipeline.poses import Array, PoseSequence, Recording
 from pipeline.repetitions import Repetition, find_repetitions
@@ -69,7 +69,7 @@ def analyze(
 
     Args:
         source: everybody in a clip, or one person.
-        movement: a name in ``MOVEMENTS``, or "auto".
+        movement: a name in ``MOVEMENTS``, or "auto": what the rules recognise, else what the trained recogniser says.
         person: id; without it the one who moves most in the way asked for.
         parameters: thresholds of the movement's class, or a preset's name; None is "standard".
 
@@ -116,7 +116,7 @@ def measure(source: Recording | PoseSequence, movement: str = AUTO, person: int 
     candidates = [(clean(one), one) for one in people if one.frames_seen > 1]
     if not candidates:
         return _nothing(movement, people)
-    best: tuple[tuple[int, float], PoseSequence, tuple[Repetition, ...], Guess] | None = None
+    best: tuple[tuple[int, float], PoseSequence, PoseSequence, tuple[Repetition, ...], Guess] | None = None
     moving: list[int] = []
     for cleaned, raw in candidates:
         repetitions = tuple(find_repetitions(raw).repetitions)
@@ -124,9 +124,12 @@ def measure(source: Recording | PoseSequence, movement: str = AUTO, person: int 
         guess = recognize(cleaned, repetitions)
         size = _movement_size(movement, cleaned, repetitions, guess)
         if best is None or size > best[0]:
-            best = (size, cleaned, repetitions, guess)
+            best = (size, cleaned, raw, repetitions, guess)
     assert best is not None
-    _, cleaned, repetitions, guess = best
+    _, cleaned, raw, repetitions, guess = best
+    if movement == AUTO and guess.movement == UNKNOWN and repetitions:
+        learned = by_network(raw)
+        guess = learned if learned.movement in MOVEMENTS else guess
     name = guess.movement if movement == AUTO else movement
     found = _measured(movement_named(name), cleaned, repetitions, movement, guess)
     others = [str(number) for number in moving if number != found.person]

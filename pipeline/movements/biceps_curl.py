@@ -70,15 +70,15 @@ METRICS = (
     Metric("asymmetry_deg", "left/right symmetry", "°", difference_of_sides(elbow_at_turn), 20.0),
     *tempo_metrics(("up", "pause", "down")),
 )
-_NSCA = "NSCA's Essentials of Strength Training and Conditioning, 4th ed., biceps curl"
+_COACHING = "common coaching of the curl"
 RULES = (
     Rule("shallow", "not curled all the way", "elbow_deg", "elbow_deg", True, 15.0,
          "the number was set on clips", "Bring the weight up to your shoulders."),
     Rule("elbow_swing", "elbows swing forward", "upper_arm_swing_deg", "upper_arm_swing_deg", True, 12.0,
-         f"{_NSCA} (upper arms stationary) for the rule; the number was set on clips",
+         f"{_COACHING} (upper arms stationary) for the rule; the number was set on clips",
          "Keep your upper arms still at your sides, and use less weight if you can't."),
     Rule("trunk_swing", "the trunk swings", "trunk_swing_deg", "trunk_swing_deg", True, 8.0,
-         f"{_NSCA} (no swinging of the body) for the rule; the number was set on clips",
+         f"{_COACHING} (no swinging of the body) for the rule; the number was set on clips",
          "Stand still, and let only the forearms move."),
     Rule("asymmetric", "one arm lower than the other", "asymmetry_deg", "asymmetry_deg", True, 15.0,
          "the number was set on the rendered actor", "Lift both arms to the same height."),

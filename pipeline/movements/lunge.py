@@ -95,17 +95,17 @@ METRICS = (
     ),
     *tempo_metrics(("down", "pause", "up")),
 )
-_NSCA = "NSCA's Essentials of Strength Training and Conditioning, 4th ed., forward step lunge"
+_COACHING = "common coaching of the lunge"
 RULES = (
     Rule("shallow", "not deep enough", "thigh_deg", "thigh_deg", True, 15.0,
-         f"{_NSCA} (front thigh level) for the rule; the number was set on clips",
+         f"{_COACHING} (front thigh level) for the rule; the number was set on clips",
          "Sink straight down until your front thigh is level with the floor."),
     Rule("knees_in", "front knee falls inwards", "shin_inward_deg", "shin_inward_deg", True, 8.0,
          "knee over foot: Ageberg et al. 2010, BMC Musculoskelet. Disord. 11:265; the number was set on clips and on "
          "the rendered actor",
          "Keep your front knee over its foot."),
     Rule("forward_lean", "trunk leans far forward", "lean_deg", "lean_deg", True, 8.0,
-         f"{_NSCA} (upright trunk) for the rule; the number was set on clips and on the rendered actor",
+         f"{_COACHING} (upright trunk) for the rule; the number was set on clips and on the rendered actor",
          "Keep your trunk upright, and let the hips sink between your feet."),
 )  # fmt: skip
 

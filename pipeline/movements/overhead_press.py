@@ -70,13 +70,13 @@ METRICS = (
     Metric("hand_tilt_deg", "hands at the same height", "°", hand_tilt, 8.0),
     *tempo_metrics(("up", "pause", "down")),
 )
-_NSCA = "NSCA's Essentials of Strength Training and Conditioning, 4th ed., shoulder press"
+_COACHING = "common coaching of the press"
 RULES = (
     Rule("shallow", "not pressed all the way up", "elbow_deg", "elbow_deg", False, 15.0,
-         f"{_NSCA} (elbows fully extended) for the rule; the number was set on clips",
+         f"{_COACHING} (elbows fully extended) for the rule; the number was set on clips",
          "Press until your arms are straight."),
     Rule("lean_back", "trunk leans back", "lean_back_deg", "lean_back_deg", True, 8.0,
-         f"{_NSCA} (no arching of the back) for the rule; the number was set on clips",
+         f"{_COACHING} (no arching of the back) for the rule; the number was set on clips",
          "Tighten your stomach, and keep your ribs down while you press."),
     Rule("asymmetric", "one hand higher than the other", "hand_tilt_deg", "hand_tilt_deg", True, 5.0,
          "the number was set on the rendered actor", "Press both hands to the same height."),

@@ -1,6 +1,7 @@
-"""Which movement is this? Simple kinematic rules, enough for ``auto`` until something better is asked.
+"""Which movement is this? Simple kinematic rules, and where none fits, the trained recogniser.
 
-Everything is taken within the repetitions that were found, in trunk lengths, so place and zoom do not matter.
+In the rules everything is taken within the repetitions that were found, in trunk lengths, so place and zoom do not
+matter.
 """
 
 from __future__ import annotations
@@ -77,6 +78,20 @@ def recognize(sequence: PoseSequence, repetitions: Sequence[Repetition]) -> Gues
     if confidence < _MIN_CONFIDENCE:
         return Guess("unknown", 1 - scores[best], "no movement's description fits well")
     return Guess(best, confidence, "recognised by what moves and how far")
+
+
+def by_network(sequence: PoseSequence) -> Guess:
+    """What the trained recogniser (``pipeline.recognition``) says of a person; "unknown" without its weights, too."""
+    from pipeline.recognition.classes import RecognitionError
+    from pipeline.recognition.segments import recognize as named
+
+    try:
+        found = named(sequence, count=False)
+    except RecognitionError as error:
+        return Guess("unknown", 0.0, str(error))
+    name = found.main()
+    sure = [segment.confidence for segment in found.segments if segment.exercise == name]
+    return Guess(name, max(sure, default=0.0), "no rule fits; named by the trained recogniser")
 
 
 def _more(value: float, limit: float, width: float) -> float:

@@ -330,12 +330,13 @@ RULES = (
          f"knee over foot: Ageberg et al. 2010, BMC Musculoskelet. Disord. 11:265; {_CLIPS}",
          "Push your knees out, in the direction of your toes.", "each"),
     Rule("knees_in", "knees fall inwards", "knee_valgus_deg", "knee_valgus_deg", True, 8.0,
-         "ordinary in landing from a jump are 3 to 8° (men) and 7 to 13° (women): Herrington and Munro 2010, Phys. "
-         "Ther. Sport 11:56; none such is known for squats, so the limit was set within these",
+         "single-leg mini squats with the knee over the foot show 5.0° on average, with it inside 11.6°: Ageberg "
+         "et al. 2010, BMC Musculoskelet. Disord. 11:265; landings from a jump 3 to 8° (men) and 7 to 13° (women): "
+         "Herrington and Munro 2010, Phys. Ther. Sport 11:56; the limit was set between these",
          "Push your knees out, over your feet.", "each"),
     Rule("knees_in", "knees closer together than the feet", "knee_separation_ratio", "knee_separation", False, 0.15,
-         "a ratio under 1 is valgus: Ortiz et al. 2016, Open Access J. Sports Med. 7:65; the margin for the error of "
-         "the key points was set on clips",
+         "the knee-to-ankle separation ratio of Ortiz et al. 2016, Open Access J. Sports Med. 7:65, who name no limit "
+         "that could be checked; under 1 the knees are inside the ankles, and the margin below was set on clips",
          "Push your knees out, over your feet."),
     Rule("forward_lean", "trunk leans far forward", "lean_deg", "lean_deg", True, 8.0, f"{_MYER}; {_CLIPS}",
          "Keep your chest up and sit down between your heels."),

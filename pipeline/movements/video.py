@@ -6,27 +6,19 @@ Drawn on the source clip and kept in the run, one film a movement and person; an
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import orjson
 
 from pipeline.drawing import DEFAULT_THRESHOLD, draw_pose
 from pipeline.estimation.base import Image
-from pipeline.inference import OVERLAY_MAX_SIDE_PX, PROGRESS_EVERY_S, Progress, shrink
-from pipeline.media import VideoWriter, read_frames
+from pipeline.film import Asked, Told, draw_film
 from pipeline.movements.base import MovementReport, Remark, RepetitionReport
 from pipeline.movements.evidence import FAULT, amount, highlight, write
 from pipeline.poses import Recording
 from pipeline.runs import Run, slug
 
 HOLD_S = 0.6  # a fault stays on the limb this long before and after its moment, so that an eye can find it
-
-
-class VideoError(ValueError):
-    """The film cannot be made; the message says why."""
 
 
 def result_name(report: MovementReport) -> str:
@@ -122,74 +114,18 @@ def draw_moment(
 
 
 def make_video(
-    run: Run,
-    recording: Recording,
-    report: MovementReport,
-    *,
-    progress: Callable[[Progress], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    run: Run, recording: Recording, report: MovementReport, *, progress: Told = None, cancelled: Asked = None
 ) -> Path:
-    """Draw the film from the source clip and keep it in the run (``video_name``); earlier films of the set go.
-
-    Args:
-        progress: called a few times a second.
-        cancelled: asked before each frame; True stops and leaves nothing.
+    """Draw the film on the run's source clip and keep it in the run (``video_name``); earlier films of the set go.
 
     Raises:
-        VideoError: the source is gone, is a picture, has no frame at the recording's times, or it was stopped.
-        MediaError: the source does not decode, or the disk is full.
+        FilmError, MediaError: as ``pipeline.film.draw_film``.
     """
-    source = run.source
-    if source is None:
-        raise VideoError("The film is drawn on the source clip, which is gone; put it back, or look at the curves.")
-    if len(recording) < 2:
-        raise VideoError("There is no film of a single picture.")
 
-    def write_film(path: Path) -> None:
-        _write(path, source, recording, report, progress, cancelled)
+    def draw(image: Image, frame: int, scale: float) -> None:
+        draw_moment(image, recording, report, frame, scale=scale)
 
-    made = run.add_file(video_name(report), write_film)
-    for other in run.folder.glob(f"{result_name(report)}-*.mp4"):
-        if other != made:
-            other.unlink(missing_ok=True)
-    return made
-
-
-def _write(
-    path: Path,
-    source: Path,
-    recording: Recording,
-    report: MovementReport,
-    progress: Callable[[Progress], None] | None,
-    cancelled: Callable[[], bool] | None,
-) -> None:
-    started, told = time.monotonic(), -np.inf
-    times = recording.time_s
-    step_s = float(np.median(np.diff(times)))
-    writer: VideoWriter | None = None
-    done = 0
-    try:
-        for picture in read_frames(source, start_s=float(times[0]) - step_s / 2, end_s=float(times[-1]) + step_s / 2):
-            if cancelled is not None and cancelled():
-                raise VideoError("The film was stopped; nothing of it was kept.")
-            image, scale = shrink(picture.image, OVERLAY_MAX_SIDE_PX)
-            image = image.copy() if image is picture.image else image
-            frame = int(np.abs(times - picture.time_s).argmin())
-            draw_moment(image, recording, report, frame, scale=scale)
-            if writer is None:
-                writer = VideoWriter(path, (image.shape[1], image.shape[0]), fps_hint=1 / step_s)
-            writer.write(image, picture.time_s)
-            done += 1
-            seconds = time.monotonic() - started
-            if progress is not None and seconds - told >= PROGRESS_EVERY_S:
-                told = seconds
-                progress(Progress(done, len(times), seconds))
-        if writer is None:
-            raise VideoError("The source clip has no picture at the times of the poses; run the inference again.")
-        writer.close()
-    except BaseException:
-        if writer is not None:
-            writer.abort()
-        raise
-    if progress is not None:
-        progress(Progress(done, done, time.monotonic() - started))
+    earlier = f"{result_name(report)}-*.mp4"
+    return draw_film(
+        run, video_name(report), recording.time_s, draw, replaces=earlier, progress=progress, cancelled=cancelled
+    )

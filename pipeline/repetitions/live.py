@@ -6,7 +6,8 @@ from collections import deque
 
 import numpy as np
 
-from pipeline.poses import Array, PoseSequence
+from pipeline.poses import Array
+from pipeline.recent import RecentFrames
 from pipeline.repetitions.results import Repetition, RepetitionParameters, RepetitionSet
 from pipeline.repetitions.search import find_repetitions
 from pipeline.skeletons import BLAZEPOSE_33, Skeleton
@@ -46,7 +47,7 @@ class LiveRepetitions:
 
     def reset(self) -> None:
         """Forgets everything."""
-        self._frames: deque[tuple[float, Array, Array]] = deque()
+        self._frames = RecentFrames(self.skeleton, self.image_size, self.person)
         self._analysed_s = -np.inf
         self._kept: list[Repetition] = []  # older than the memory
         self._latest = RepetitionSet.none(self.person)
@@ -72,23 +73,9 @@ class LiveRepetitions:
     def update(self, xy_px: Array, score: Array, time_s: float) -> Repetition | None:
         """Takes one frame; returns a repetition that has become certain, or None. At most one is told a frame.
 
-        Args:
-            xy_px: (J, 2) pixels, NaN where not seen.
-            score: (J,) 0..1.
-            time_s: later than the last frame's.
-
-        Raises:
-            ValueError: the time does not increase, or the shapes are not the skeleton's.
+        Arguments and errors are those of ``RecentFrames.append``.
         """
-        points, scores = np.array(xy_px, dtype=np.float64), np.array(score, dtype=np.float64)
-        if points.shape != (len(self.skeleton), 2) or scores.shape != (len(self.skeleton),):
-            raise ValueError(
-                f"a frame needs ({len(self.skeleton)}, 2) points and {len(self.skeleton)} scores of skeleton "
-                f"{self.skeleton.name!r}, got {points.shape} and {scores.shape}."
-            )
-        if self._frames and time_s <= self._frames[-1][0]:
-            raise ValueError("time_s must increase from frame to frame; call reset() to start another clip.")
-        self._frames.append((float(time_s), points, scores))
+        self._frames.append(xy_px, score, time_s)
         self._forget(float(time_s))
         if time_s - self._analysed_s >= self.every_s:
             self._analyse(float(time_s))
@@ -97,7 +84,7 @@ class LiveRepetitions:
     def finish(self) -> tuple[Repetition, ...]:
         """Analyses what came since the last look, and returns all that was not yet told."""
         if self._frames:
-            self._analyse(self._frames[-1][0], final=True)
+            self._analyse(self._frames.last_s, final=True)
         rest = tuple(self._waiting)
         self._told += rest
         self._waiting.clear()
@@ -111,7 +98,7 @@ class LiveRepetitions:
 
     def _forget(self, now_s: float) -> None:
         """Drops the older half of the memory once it is full; what was found in it is kept."""
-        if now_s - self._frames[0][0] <= self.memory_s:
+        if now_s - self._frames.first_s <= self.memory_s:
             return
         self._analyse(now_s)
         border_s = now_s - self.memory_s / 2
@@ -119,15 +106,11 @@ class LiveRepetitions:
         if complete:
             border_s = complete[-1].end_s
         self._kept += complete
-        while self._frames and self._frames[0][0] < border_s:
-            self._frames.popleft()
+        self._frames.drop_before(border_s)
 
     def _analyse(self, now_s: float, *, final: bool = False) -> None:
         self._analysed_s = now_s
-        times, points, scores = zip(*self._frames, strict=True)
-        seen = PoseSequence(
-            self.skeleton, np.array(times), np.stack(points), np.stack(scores), None, self.image_size, self.person
-        )
+        seen = self._frames.sequence()
         self._looks.append(self._latest)
         self._latest = find_repetitions(seen, self.parameters, signal=self.signal)
         if not final and len(self._latest.complete) < SURE_FROM:

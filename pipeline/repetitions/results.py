@@ -35,6 +35,11 @@ class RepetitionParameters:
     strong_share: in which nearly all that the person does lies,
     strong_travel: and that is this large is a set even when the posture drifts,
     strong_gap: up to this.
+    large_score: where nothing else is found, a reading of at least this score,
+    large_travel: in which both sides move this far together,
+    large_share: which holds this part of all that the person does,
+    large_gap: and ends this near to where it began, is a set, however much its key points jump.
+    uneven: by how much amplitudes that differ (their coefficient of variation) lower the score: sets are even.
     despike_s: where nothing is found in restless key points, they are read once more under a running median this wide;
         the shortest repetition leaves it half of its height.
     restless: trunk lengths a second, all joints together, from which the second look is worth it.
@@ -71,6 +76,11 @@ class RepetitionParameters:
     strong_share: float = 0.85
     strong_travel: float = 0.5
     strong_gap: float = 1.3
+    large_score: float = 0.008
+    large_travel: float = 0.6
+    large_share: float = 0.5
+    large_gap: float = 0.9
+    uneven: float = 0.5
     despike_s: float = 0.35
     restless: float = 1.5
     min_amplitude: float = 0.4

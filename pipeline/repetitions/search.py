@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,10 +44,10 @@ def find_repetitions(
     """The repetitions of whatever movement this person repeats, and the curve that shows them best.
 
     Every candidate curve (``SIGNAL_NAMES``) is read with several hystereses. A reading scores by how much of all the
-    body's movement lies in its cycles, how alike these are over the whole posture (each to its neighbours), and how
-    well their duration agrees with the posture's autocorrelation; the best one is taken, and cycles that don't fit it
-    are left out. A single repetition has nothing to be compared with, so it must run back as it came, be large, and
-    end where it began.
+    body's movement lies in its cycles, how alike these are over the whole posture (each to its neighbours), how even
+    their amplitudes are, and how well their duration agrees with the posture's autocorrelation; the best one is taken,
+    and cycles that don't fit it are left out. A single repetition has nothing to be compared with, so it must run back
+    as it came, be large, and end where it began. Where a repetition turns, the whole posture decides.
 
     Args:
         sequence: one person; any frame rate, size and place in the picture.
@@ -66,23 +66,29 @@ def find_repetitions(
     names = SIGNAL_NAMES if signal is None else (signal,)
     motion = _motion(signals, rules)
     readings = [reading for name in names for reading in _readings(signals, name, rules)]
-    best = _best_set(signals, readings, motion, rules) or _single(signals, readings, motion, rules)
+    best = _best_set(signals, readings, motion, rules, _convincing) or _single(signals, readings, motion, rules)
     if best is None and motion.speed > rules.restless:
-        signals = candidate_signals(sequence, rules.max_gap_s, despike_s=rules.despike_s)
-        readings = [reading for name in names for reading in _readings(signals, name, rules)]
-        best = _best_set(signals, readings, _motion(signals, rules), rules)
+        calm = candidate_signals(sequence, rules.max_gap_s, despike_s=rules.despike_s)
+        calm_readings = [reading for name in names for reading in _readings(calm, name, rules)]
+        best = _best_set(calm, calm_readings, _motion(calm, rules), rules, _convincing)
+        signals = signals if best is None else calm
+    best = best or _best_set(signals, readings, motion, rules, _large)
     if best is None:
         return RepetitionSet.none(sequence.person)
     return _result(sequence.person, signals, best, rules)
 
 
 def _best_set(
-    signals: Signals, readings: Sequence[_Reading], motion: _Motion, rules: RepetitionParameters
+    signals: Signals,
+    readings: Sequence[_Reading],
+    motion: _Motion,
+    rules: RepetitionParameters,
+    believed: Callable[[Signals, _Motion, _Candidate, RepetitionParameters], bool],
 ) -> _Candidate | None:
     """The reading that explains the movement best, of those that are believed."""
     scored = [candidate for reading in readings if (candidate := _scored(signals, reading, motion, rules)) is not None]
     for candidate in sorted(scored, key=lambda one: -one.score)[:TRIES]:
-        if _convincing(signals, motion, candidate, rules):
+        if believed(signals, motion, candidate, rules):
             return _from_rest(signals, candidate, motion, rules)
     return None
 
@@ -205,7 +211,8 @@ def _scored(
     regular = float(motion.rhythm[max(lag - 2, 0) : lag + 3].max(initial=0.0))
     halves = float(motion.symmetric_rhythm[lag // 2 : lag // 2 + 2].max(initial=0.0))  # two repetitions in one cycle
     explained = float((np.square(likeness.clip(0)) * motion.share(found) * kept).sum())
-    score = explained * (regular + 0.1) * (1 - halves) * count / (count + 1)
+    evenness = float(np.exp(-rules.uneven * np.std(amplitude[kept]) / max(float(np.mean(amplitude[kept])), 1e-9)))
+    score = explained * (regular + 0.1) * (1 - halves) * evenness * count / (count + 1)
     return _Candidate(name, turns, rest, found, likeness, kept, score)
 
 
@@ -266,6 +273,16 @@ def _convincing(signals: Signals, motion: _Motion, candidate: _Candidate, rules:
         return False
     one_sided = anyone >= rules.min_one_sided_travel and np.median(_bend(signals, kept)) >= rules.min_one_sided_bend
     return bool(together >= rules.min_travel or one_sided)
+
+
+def _large(signals: Signals, motion: _Motion, candidate: _Candidate, rules: RepetitionParameters) -> bool:
+    """Whether a set is so large, and returns so well, that it is one although its cycles are little alike."""
+    kept = candidate.cycles[candidate.kept]
+    if len(kept) < 2 or candidate.score < rules.large_score:
+        return False
+    gap, together = np.median(_gaps(signals.body, kept)), np.median(_travel(signals, kept)[2])
+    share = motion.share(kept).sum()
+    return bool(gap <= rules.large_gap and together >= rules.large_travel and share >= rules.large_share)
 
 
 def _from_rest(signals: Signals, candidate: _Candidate, motion: _Motion, rules: RepetitionParameters) -> _Candidate:
@@ -330,7 +347,7 @@ def _result(person: int, signals: Signals, best: _Candidate, rules: RepetitionPa
     amplitude = float(np.median(_amplitudes(curve, kept)))
     edges = {int(run.positions[end]) for run in best.turns if len(run.positions) for end in (0, -1)}
     repetitions = [
-        _repetition(person, signals.time_s, curve, cycle, likeness, bool(edges & set(cycle[3:].tolist())), rules)
+        _repetition(person, signals, curve, cycle, likeness, bool(edges & set(cycle[3:].tolist())), rules)
         for cycle, likeness in zip(kept, best.likeness[best.kept], strict=True)
     ]
     repetitions += _cut_off(person, signals, best, amplitude, rules)
@@ -349,7 +366,7 @@ def _result(person: int, signals: Signals, best: _Candidate, rules: RepetitionPa
 
 def _repetition(
     person: int,
-    time_s: Array,
+    signals: Signals,
     curve: Array,
     cycle: Indices,
     likeness: float,
@@ -358,10 +375,29 @@ def _repetition(
 ) -> Repetition:
     """A cycle as a repetition; incomplete when a run's edge cuts one of its two ways short."""
     there, back = np.abs(curve[cycle[1]] - curve[cycle[[0, 2]]]).tolist()
-    start_s, turn_s, end_s = time_s[cycle[:3]].tolist()
+    start_s, end_s = signals.time_s[cycle[[0, 2]]].tolist()
+    turn_s = _turn_s(signals, cycle)
     complete = not at_edge or min(there, back) >= rules.complete_share * max(there, back)
     confidence = float(np.clip(likeness, 0, 1))
     return Repetition(person, start_s, turn_s, end_s, complete, confidence, max(there, back))
+
+
+TURNED = 0.95  # of the way to the furthest posture: all of it counts as the turn, and its middle is told
+
+
+def _turn_s(signals: Signals, cycle: Indices) -> float:
+    """When the whole posture is furthest on its way, whichever curve carries the set; the middle of a hold."""
+    start, turn, end = cycle[:3].tolist()
+    body = signals.body[start : end + 1]
+    rest = (body[0] + body[-1]) / 2
+    way = (body - rest) @ (body[turn - start] - rest)
+    furthest = int(np.argmax(way))
+    if not 0 < furthest < len(way) - 1:
+        return float(signals.time_s[turn])
+    short = np.flatnonzero(way < TURNED * way[furthest])
+    first = short[short < furthest].max(initial=-1) + 1
+    last = short[short > furthest].min(initial=len(way)) - 1
+    return float(signals.time_s[start + first] + signals.time_s[start + last]) / 2
 
 
 def _cut_off(

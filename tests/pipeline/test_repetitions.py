@@ -196,6 +196,14 @@ def test_a_long_hold_at_the_bottom_is_one_repetition() -> None:
     assert 3.0 < held.repetitions[0].turn_s < 7.7
 
 
+def test_the_whole_posture_tells_where_it_turns() -> None:
+    time_s = times(19)
+    whole = sequence(time_s, squat(time_s, bumps(time_s, STARTS_S, 2.4)))
+    for signal in ("knee_angle", "left_wrist_x", "left_ankle_y"):
+        turns = [one.turn_s for one in find_repetitions(whole, signal=signal).repetitions]
+        assert turns == pytest.approx([start + 1.2 for start in STARTS_S], abs=0.06)
+
+
 def test_idle_parts_hold_no_repetitions() -> None:
     time_s = times(60)
     found = find_repetitions(sequence(time_s, squat(time_s, bumps(time_s, [20.0, 23.0, 26.0], 2.4))))
@@ -385,8 +393,9 @@ def test_a_running_median_takes_out_moments_of_another_posture() -> None:
 @pytest.mark.parametrize(
     ("video", "count", "without"),
     [
-        ("train3899", 2, RepetitionParameters(strong_score=np.inf)),  # the posture drifts
-        ("stu2_6", 3, RepetitionParameters(restless=np.inf)),  # key points of a lying person jump
+        ("train3899", 2, RepetitionParameters(strong_score=np.inf, large_score=np.inf)),  # the posture drifts
+        ("stu2_6", 3, RepetitionParameters(restless=np.inf, large_score=np.inf)),  # key points of a lying person jump
+        ("train2534", 2, RepetitionParameters(large_score=np.inf)),  # large, but little alike
     ],
 )
 def test_landmarks_that_drift_or_jump(video: str, count: int, without: RepetitionParameters) -> None:
