@@ -4,9 +4,11 @@
 # Inside the container it listens on all addresses, or nothing could be published; publish to 127.0.0.1 (see compose.yaml).
 FROM python:3.11-slim-bookworm
 
-# OpenCV's wheel links these two (scripts/check-libraries)
+# OpenCV's wheel links two libraries (scripts/check-libraries); the font prints Chinese, Japanese and Korean in PDF reports;
+# Debian serves no older versions that could be pinned:
+# hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 \
+    && apt-get install --yes --no-install-recommends libgl1 libglib2.0-0 fonts-noto-cjk \
     && rm -rf /var/lib/apt/lists/*
 
 RUN useradd --create-home --uid 10001 kinoscope \
@@ -33,7 +35,7 @@ ENV KINOSCOPE_OUTPUTS=/runs \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 
-USER kinoscope
+USER 10001
 VOLUME ["/runs", "/models"]
 EXPOSE 8501 8600
 

@@ -1,6 +1,7 @@
 """kill -9 at random moments, again and again, and then a count of what is there: benchmarks/reliability.md.
 
-    python -m benchmarks.reliability            # 50 kills each of infer, batch and the service
+    python -m benchmarks.reliability                  # 50 kills each of infer, batch and the service
+    python -m benchmarks.reliability --only serve     # the table of one, printed only
 
 The processes are the real commands with the real model. After the kills: no run is half there, no clip has two, every
 job that the service acknowledged is done, and nothing hidden is left once the next worker has begun.
@@ -9,6 +10,7 @@ job that the service acknowledged is done, and nothing hidden is left once the n
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import random
 import signal
@@ -114,12 +116,13 @@ def look_at_runs(store: Path, troubles: list[str]) -> int:
     return len(runs)
 
 
-def kill_infer(folder: Path, kills: int, seed: int = 0) -> Outcome:
-    """``infer`` killed at random moments: runs are whole or not there."""
+def kill_infer(folder: Path, kills: int, longest_s: float = 0.0, seed: int = 0) -> Outcome:
+    """``infer`` killed at random moments up to ``longest_s`` (0: found out first): runs are whole or not there."""
     outcome, dice, began = Outcome("infer"), random.Random(seed), time.monotonic()
     (clip,) = write_clips(folder / "clips", 1)
     store = folder / "store"
-    longest_s = 1.2 * usual_s("infer", clip, "--out", folder / "unharmed", "--json", log=folder / "log.txt")
+    alone = ("infer", clip, "--out", folder / "unharmed", "--json")
+    longest_s = longest_s or 1.2 * usual_s(*alone, log=folder / "log.txt")
     while outcome.kills < kills:
         outcome.asked += 1
         process = start("infer", clip, "--out", store, "--json", log=folder / "log.txt")
@@ -129,12 +132,15 @@ def kill_infer(folder: Path, kills: int, seed: int = 0) -> Outcome:
     return outcome
 
 
-def kill_batch(folder: Path, kills: int, clips: int = 12, seed: int = 1) -> Outcome:
-    """``batch --resume`` killed at random moments until it ends, as often as it takes: every clip has one run."""
+def kill_batch(folder: Path, kills: int, clips: int = 12, longest_s: float = 0.0, seed: int = 1) -> Outcome:
+    """``batch --resume`` killed at random moments until it ends, as often as it takes: every clip has one run.
+
+    The moments lie up to ``longest_s`` after its start (0: found out first).
+    """
     outcome, dice, began = Outcome("batch"), random.Random(seed), time.monotonic()
     write_clips(folder / "clips", clips)
     alone = ("batch", folder / "clips", "--out", folder / "unharmed", "--json")
-    longest_s = 0.8 * usual_s(*alone, log=folder / "log.txt")
+    longest_s = longest_s or 0.8 * usual_s(*alone, log=folder / "log.txt")
     rounds = 0
     while outcome.kills < kills or rounds == 0:
         out = folder / f"out{rounds}"
@@ -212,12 +218,15 @@ def _service(folder: Path, store: Path) -> Service:
         port = free.getsockname()[1]
     arguments = ("serve", "--port", port, "--out", store, "--max-attempts", 10_000)
     service = Service(start(*arguments, log=folder / "log.txt"), f"http://127.0.0.1:{port}")
-    for _ in range(1200):
+    for _ in range(12_000):  # ten minutes: a busy machine imports for one
+        if service.process.poll() is not None:
+            break
         try:
             _get(service.url + "/health")
             return service
         except OSError:
             time.sleep(0.05)
+    service.__exit__()
     raise RuntimeError(f"the service did not start; see {folder / 'log.txt'}")
 
 
@@ -232,8 +241,8 @@ def _post_until_dead(service: Service, clip: Path, acknowledged: list[str]) -> N
             request = urllib.request.Request(service.url + "/jobs", body, kind)
             with urllib.request.urlopen(request, timeout=30) as answer:
                 acknowledged.append(json.loads(answer.read())["id"])
-        except (OSError, ValueError):
-            pass
+        except (OSError, ValueError, http.client.HTTPException):
+            pass  # killed before, or in the middle of, its answer
         time.sleep(0.3)
 
 
@@ -253,20 +262,26 @@ def _get(url: str) -> Any:
         return json.loads(answer.read())
 
 
+KINDS: dict[str, Callable[[Path, int], Outcome]] = {"infer": kill_infer, "batch": kill_batch, "serve": kill_service}
+
+
 def main() -> None:
     """Kill, count, write the report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--only", choices=tuple(KINDS), help="kill only this; prints the table and writes no report")
     arguments = parser.parse_args()
     outcomes = []
     with tempfile.TemporaryDirectory() as name:
-        kinds: tuple[Callable[[Path, int], Outcome], ...] = (kill_infer, kill_batch, kill_service)
-        for kill in kinds:
-            folder = Path(name) / kill.__name__
+        for what in (arguments.only,) if arguments.only else KINDS:
+            folder = Path(name) / what
             folder.mkdir()
-            outcomes.append(kill(folder, arguments.kills))
+            outcomes.append(KINDS[what](folder, arguments.kills))
             print(outcomes[-1], file=sys.stderr)
     troubles = [f"- {outcome.what}: {trouble}" for outcome in outcomes for trouble in outcome.troubles]
+    if arguments.only:
+        print(table([outcome.row() for outcome in outcomes]), *troubles, sep="\n")
+        return
     text = f"""# kill -9
 
 Made by `python -m benchmarks.reliability --kills {arguments.kills}`: the real commands with the real model on clips of

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from pipeline.media import read_frames as read_frames
     from pipeline.movements import MOVEMENTS as MOVEMENTS
     from pipeline.movements import MovementReport as MovementReport
-    from pipeline.movements import analyze as analyze
-    from pipeline.movements import judge as judge
     from pipeline.movements import measure as measure
+    from pipeline.movements.analyze import analyze as analyze
+    from pipeline.movements.analyze import judge as judge
     from pipeline.poses import MediaInfo as MediaInfo
     from pipeline.poses import ModelInfo as ModelInfo
     from pipeline.poses import PoseSequence as PoseSequence

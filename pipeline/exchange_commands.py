@@ -13,10 +13,7 @@ from pipeline import settings
 from pipeline.exchange import EXPORT_FORMATS, IMPORT_FORMATS, ExportOptions, ImportOptions, export_poses, import_run
 from pipeline.movement_commands import open_run
 from pipeline.options import add_options, from_options
-from pipeline.report import KINDS, read_session, write_report
-from pipeline.report.making import Kind, render
-from pipeline.report.progress import progress_document, sessions_of
-from pipeline.report.run_report import run_document
+from pipeline.report import KINDS, Kind
 from pipeline.runs import RunStore, slug, write_atomically
 
 
@@ -72,6 +69,10 @@ def _write(arguments: argparse.Namespace, stem: Path, make: Callable[[Kind], byt
 
 
 def _report(arguments: argparse.Namespace) -> dict[str, Any]:
+    from pipeline.report import read_session, write_report
+    from pipeline.report.making import render
+    from pipeline.report.run_report import run_document
+
     run = open_run(arguments.clip_or_run, _store(arguments))
     if arguments.out_file is None:
         paths = write_report(run, arguments.person, arguments.note, _kinds(arguments))
@@ -81,6 +82,9 @@ def _report(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _progress(arguments: argparse.Namespace) -> dict[str, Any]:
+    from pipeline.report.making import render
+    from pipeline.report.progress import progress_document, sessions_of
+
     sessions = sessions_of(_store(arguments), arguments.subject)
     document = progress_document(arguments.subject, sessions)
     stem = _stem(arguments.out_file) if arguments.out_file else Path(f"progress-{slug(arguments.subject)}")

@@ -1,7 +1,7 @@
 """Pictures and clips: what is in a file, its upright RGB frames with their times, and H.264 that every browser plays.
 
 What a file is, is decided by its content and never by its name. Videos, animated GIFs and APNGs go through PyAV,
-still pictures through Pillow (``pipeline.decoding``). Reading and writing are streams: memory does not grow with a
+still pictures through Pillow (``pipeline.stills``). Reading and writing are streams: memory does not grow with a
 clip's length.
 
 Times come from the container, not from a frame count; the first frame is at 0 s and they increase strictly
@@ -30,8 +30,9 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from PIL import Image
 
-from pipeline.decoding import MAX_SIDE_PX, RGB, Clip, MediaError, open_file, read_still, shown_name
+from pipeline.decoding import Clip
 from pipeline.poses import MediaInfo
+from pipeline.stills import MAX_SIDE_PX, RGB, MediaError, open_file, read_still, shown_name
 
 __all__ = [
     "IMAGE_SUFFIXES",

@@ -15,7 +15,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -274,6 +274,9 @@ class RunBuilder:
 def write_poses(path: Path, recording: Recording) -> None:
     """Everybody's tidy table as Parquet, with what does not fit a table in the file's metadata (lossless)."""
     header = recording.header() | {"time_s": recording.time_s}
+    for entry, person in zip(header["people"], recording.people, strict=True):
+        if person.root_m is not None:
+            entry["root_m"] = np.ascontiguousarray(person.root_m)
     table = pa.Table.from_pandas(recording.to_frame(), preserve_index=False)
     table = table.replace_schema_metadata({_POSES_KEY: orjson.dumps(header, option=orjson.OPT_SERIALIZE_NUMPY)})
     pq.write_table(table, path, compression="zstd")
@@ -291,7 +294,10 @@ def read_poses(path: Path) -> Recording:
     skeleton = SKELETONS.get(header["skeleton"] or "", BLAZEPOSE_33)
     rows = table.to_pandas() if header["people"] else None
     people = tuple(
-        PoseSequence.from_frame(rows, skeleton, time_s, tuple(entry["image_size"]), entry["person"])
+        replace(
+            PoseSequence.from_frame(rows, skeleton, time_s, tuple(entry["image_size"]), entry["person"]),
+            root_m=np.array(entry["root_m"], dtype=np.float64).reshape(-1, 3) if "root_m" in entry else None,
+        )
         for entry in header["people"]
         if rows is not None
     )

@@ -23,17 +23,24 @@ def outputs(notebook: nbformat.NotebookNode) -> str:
     return "\n".join(parts)
 
 
-def test_first_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(PROJECT_DIR))
-    monkeypatch.setenv("KINOSCOPE_OUTPUTS", str(tmp_path / "outputs"))
-    monkeypatch.setenv("KINOSCOPE_MODELS", str(tmp_path / "models"))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    notebook = nbformat.read(FOLDER / "first_steps.ipynb", as_version=4)
+def run(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a notebook says when it is executed in an empty folder."""
+    for variable, value in {
+        "PYTHONPATH": PROJECT_DIR,
+        "KINOSCOPE_OUTPUTS": folder / "outputs",
+        "KINOSCOPE_MODELS": folder / "models",
+        "TMPDIR": folder,
+    }.items():
+        monkeypatch.setenv(variable, str(value))
+    notebook = nbformat.read(FOLDER / name, as_version=4)
     nbformat.validate(notebook)
-    NotebookClient(
-        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
-    ).execute()
-    text = outputs(notebook)
+    resources = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, timeout=240, kernel_name="python3", resources=resources).execute()
+    return outputs(notebook)
+
+
+def test_first_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = run("first_steps.ipynb", tmp_path, monkeypatch)
     assert "2 repetitions in truth" in text
     assert "2 complete repetitions of: squat." in text
     assert "imported: TRC" in text
@@ -41,14 +48,7 @@ def test_first_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_train_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(PROJECT_DIR))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    notebook = nbformat.read(FOLDER / "train_your_own.ipynb", as_version=4)
-    nbformat.validate(notebook)
-    NotebookClient(
-        notebook, timeout=240, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
-    ).execute()
-    text = outputs(notebook)
+    text = run("train_your_own.ipynb", tmp_path, monkeypatch)
     assert "18 repetitions of ['anna', 'ben', 'carla']" in text
     assert "killed at" in text
     assert "mean absolute error of the grade" in text

@@ -2,58 +2,28 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
 
 import streamlit as st
 
 from pipeline.batch.batch import Batch, Runner, run_batch
+from UserInterface.components.job import Background
 
-_log = logging.getLogger(__name__)
 
+class BatchJob(Background):
+    """One batch at work; ``batch.status`` follows it. Cancelled, the clip in hand is begun again on resuming."""
 
-class BatchJob:
-    """One batch at work. ``batch.status`` follows it; nothing here knows Streamlit."""
+    kept = "What is done is kept, and Resume goes on from there."
 
     def __init__(self, batch: Batch, runner: Runner | None = None) -> None:
         self.batch = batch
-        self.error = ""
         self.started_s = time.monotonic()
         self._runner = runner
-        self._cancel = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="batch", daemon=True)
-        self._thread.start()
+        super().__init__(batch.name)
 
-    @property
-    def running(self) -> bool:
-        """False once it has ended."""
-        return self._thread.is_alive()
-
-    @property
-    def cancelling(self) -> bool:
-        """True once somebody asked to stop."""
-        return self._cancel.is_set()
-
-    def cancel(self) -> None:
-        """Stop at the next frame; the clip in hand is begun again when the batch is resumed."""
-        self._cancel.set()
-
-    def wait(self, timeout_s: float | None = None) -> None:
-        """Wait for the end, for tests."""
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        try:
-            run_batch(self.batch, self._runner, cancelled=self._cancel.is_set)
-        except (ValueError, OSError) as error:  # the pipeline's own sentences
-            self.error = str(error)
-        except Exception as error:  # noqa: BLE001 -- a thread has nobody else to tell
-            _log.exception("the batch %r failed", self.batch.name)
-            self.error = (
-                f"The batch stopped because of an unexpected error ({type(error).__name__}: {error}); what is done is "
-                "kept, and Resume goes on from there."
-            )
+    def work(self) -> None:
+        """Do what is pending."""
+        run_batch(self.batch, self._runner, cancelled=self._cancel.is_set)
 
 
 @st.cache_resource(show_spinner=False)

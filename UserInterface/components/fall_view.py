@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,15 +11,11 @@ import streamlit as st
 from pipeline.falls.detect import FallReport
 from pipeline.falls.events import FallEvent
 from pipeline.falls.film import find_film, make_film
-from pipeline.inference import Progress
 from pipeline.poses import Recording
 from pipeline.runs import Run
 from UserInterface.components.fall_figures import probability_figure
-from UserInterface.components.job import Job
-from UserInterface.components.player import tie
-from UserInterface.components.progress import film_progress
+from UserInterface.components.film import being_drawn, offer_film, show_video, tie_to_curve
 
-VIDEO_HEIGHT = 400
 CURVE_HEIGHT = 260
 
 
@@ -85,68 +80,25 @@ def explore(view: View) -> None:
 
 def _film(view: View) -> None:
     made = find_film(view.run, view.report)
-    shown = made or view.run.overlay
-    with st.container(key=f"{view.key}-video"):
-        if shown is not None and shown.suffix == ".mp4":
-            width, height = view.recording.people[0].image_size
-            st.video(str(shown), width=max(160, round(VIDEO_HEIGHT * min(width / max(height, 1), 1.6))))
-        else:
-            st.info("This run has no overlay video.", icon=":material/videocam_off:")
-    job = st.session_state.get(f"{view.key}-job")
-    if isinstance(job, Job) and job.running:
-        film_progress(job, view.key)
+    show_video(made or view.run.overlay, view.recording.people[0].image_size, view.key)
+    if being_drawn(view.key):
         return
-    if isinstance(job, Job) and job.error:
-        st.warning(job.error, icon=":material/info:")
     if made is not None:
         st.caption("Each person with number, state and probability; a red frame around whoever fell.")
     elif view.run.source is not None:
-        st.button(
-            "Draw falls and probability on the video", icon=":material/movie_edit:", key=f"{view.key}-film",
-            on_click=_start_film, args=(view,), help="Kept in the run; every person gets label and probability.",
+        offer_film(
+            view.run, partial(make_film, view.run, view.recording, view.report), view.key,
+            name="the film of the falls", label="Draw falls and probability on the video",
+            explanation="Kept in the run; every person gets label and probability.",
         )  # fmt: skip
 
 
-def _start_film(view: View) -> None:
-    job = st.session_state.get(f"{view.key}-job")
-    if not (isinstance(job, Job) and job.running):
-        st.session_state[f"{view.key}-job"] = Job(
-            "the film of the falls", partial(_make_film, view.run, view.recording, view.report)
-        )
-
-
-def _make_film(
-    run: Run,
-    recording: Recording,
-    report: FallReport,
-    progress: Callable[[Progress], None],
-    cancelled: Callable[[], bool],
-) -> Run:
-    make_film(run, recording, report, progress=progress, cancelled=cancelled)
-    return run
-
-
 def _curve(view: View) -> None:
-    key, time_s = view.key, view.recording.time_s
+    key = view.key
     with st.container(key=f"{key}-curve"):
         chart = probability_figure(view.report, moment_s=view.moment_s, height=CURVE_HEIGHT)
         st.plotly_chart(chart, key=f"{key}-chart", config={"displayModeBar": False})
-
-    def follow() -> None:
-        moment = st.session_state[f"{key}-tie"].moment
-        if moment is not None:
-            st.session_state[f"{key}-time"] = float(moment)
-
-    tie(
-        f"{key}-tie",
-        video=f"{key}-video",
-        chart=f"{key}-curve",
-        moment_s=view.moment_s,
-        offset_s=float(time_s[0]),
-        step_s=float(np.median(np.diff(time_s))) if len(time_s) > 1 else 0.1,
-        seek=st.session_state.get(f"{key}-seek", 0),
-        on_moment=follow,
-    )
+    tie_to_curve(key, view.moment_s, view.recording.time_s)
     st.caption("Shaded: from losing balance to impact; ▼ is a fall. Click the curve to move the video.")
 
 

@@ -15,8 +15,7 @@ import streamlit as st
 
 from pipeline.exchange import EXPORT_FORMATS, ExportOptions, export_poses
 from pipeline.poses import PoseSequence, Recording
-from pipeline.report import make_report
-from pipeline.report.making import Kind
+from pipeline.report import Kind, make_report
 from pipeline.runs import Run
 from UserInterface.components.session import recording_of
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from pipeline.inference import Progress
@@ -14,27 +15,32 @@ Work = Callable[[Callable[[Progress], None], Callable[[], bool]], Run]
 _log = logging.getLogger(__name__)
 
 
-class Job:
-    """One run being made. The thread knows nothing of Streamlit, so it outlives the page that started it.
+class Background(ABC):
+    """Work in a thread that knows nothing of Streamlit, so it outlives the page that started it.
+
+    Subclasses set their own fields first: the thread starts in ``__init__``. ``kept`` says what an unexpected error
+    leaves.
 
     Args:
         name: what is worked on, for people.
-        work: ``work(progress, cancelled)`` makes the run, tells how far it is and asks whether to stop.
     """
 
-    def __init__(self, name: str, work: Work) -> None:
+    kept: str
+
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.progress: Progress | None = None
-        self.run: Run | None = None
         self.error = ""
-        self._work = work
         self._cancel = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+        self._thread = threading.Thread(target=self._guarded, name=name, daemon=True)
         self._thread.start()
+
+    @abstractmethod
+    def work(self) -> None:
+        """Do it; ``self.cancelling`` becomes True when it is to stop."""
 
     @property
     def running(self) -> bool:
-        """False once there is a run or an error."""
+        """False once it has ended, well or with ``error``."""
         return self._thread.is_alive()
 
     @property
@@ -43,24 +49,43 @@ class Job:
         return self._cancel.is_set()
 
     def cancel(self) -> None:
-        """Stop at the next frame; what is done becomes a run."""
+        """Stop at the next frame."""
         self._cancel.set()
 
     def wait(self, timeout_s: float | None = None) -> None:
         """Wait for the end, for tests and scripts."""
         self._thread.join(timeout_s)
 
-    def _run(self) -> None:
+    def _guarded(self) -> None:
         try:
-            self.run = self._work(self._report, self._cancel.is_set)
+            self.work()
         except (ValueError, OSError) as error:  # the pipeline's own sentences
             self.error = str(error)
         except Exception as error:  # noqa: BLE001 -- a thread has nobody else to tell
             _log.exception("the work on %r failed", self.name)
             self.error = (
-                f"The work stopped because of an unexpected error ({type(error).__name__}: {error}). "
-                "Nothing half-done was kept; the terminal shows where it happened."
+                f"The work stopped because of an unexpected error ({type(error).__name__}: {error}). {self.kept}"
             )
+
+
+class Job(Background):
+    """One run being made; cancelled, what is done becomes a run.
+
+    Args:
+        work: ``work(progress, cancelled)`` makes the run, tells how far it is and asks whether to stop.
+    """
+
+    kept = "Nothing half-done was kept; the terminal shows where it happened."
+
+    def __init__(self, name: str, work: Work) -> None:
+        self.progress: Progress | None = None
+        self.run: Run | None = None
+        self._work = work
+        super().__init__(name)
+
+    def work(self) -> None:
+        """Make the run."""
+        self.run = self._work(self._report, self._cancel.is_set)
 
     def _report(self, progress: Progress) -> None:
         self.progress = progress

@@ -10,8 +10,7 @@ from typing import BinaryIO
 
 import streamlit as st
 
-from pipeline.report import make_progress_report
-from pipeline.report.making import Kind
+from pipeline.report import Kind, make_progress_report
 from pipeline.runs import slug
 from UserInterface.components import session
 from UserInterface.components.files import REPORTS

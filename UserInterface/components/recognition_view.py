@@ -14,10 +14,9 @@ from pipeline.recognition.recognizer import shipped
 from pipeline.recognition.segments import Recognition, Segment, recognize
 from pipeline.runs import Run
 from UserInterface.components import session
+from UserInterface.components.film import show_video
 from UserInterface.components.player import tie
 from UserInterface.components.recognition_figures import chances_figure, timeline_figure
-
-VIDEO_HEIGHT = 400
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def show_clip(view: RecognitionView) -> None:
     """The film with the timeline under it, and the segments beside it."""
     film, beside = st.columns([3, 2], gap="medium")
     with film:
-        _film(view)
+        show_video(view.run.overlay, view.recording.people[0].image_size, view.key)
     with beside:
         _summary(view)
         _segments(view)
@@ -84,16 +83,6 @@ def _moved(view: RecognitionView) -> None:
     moment = st.session_state[f"{view.key}-tie"].moment
     if moment is not None:
         st.session_state[f"{view.key}-time"] = float(moment)
-
-
-def _film(view: RecognitionView) -> None:
-    shown = view.run.overlay
-    with st.container(key=f"{view.key}-video"):
-        if shown is not None and shown.suffix == ".mp4":
-            width, height = view.recording.people[0].image_size
-            st.video(str(shown), width=max(160, round(VIDEO_HEIGHT * min(width / max(height, 1), 1.6))))
-        else:
-            st.info("This run has no overlay video.", icon=":material/videocam_off:")
 
 
 def _summary(view: RecognitionView) -> None:

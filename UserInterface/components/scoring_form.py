@@ -15,7 +15,7 @@ LIFT_WORDS = {
     "dense": "two dense networks (ported)",
     "given": "the pose model's own 3D",
 }
-SCORER_WORDS = {"transformer": "transformer", "cnn_lstm": "CNN-LSTM (ported)"}
+SCORER_WORDS = {"forest": "forest of trees", "cnn_lstm": "CNN-LSTM (ported)", "transformer": "transformer"}
 
 
 def choose_person(recording: Recording, key: str) -> int:
@@ -38,7 +38,9 @@ def choose_exercise(key: str) -> str:
         (AUTO, *EXERCISES),
         format_func=lambda name: "Automatic: what it is most like" if name == AUTO else _capital(EXERCISES[name].label),
         key=f"{key}-exercise",
-        help="The ten movements of UI-PRMD. Choose it yourself when you know it: some are much alike.",
+        help="The ten movements of UI-PRMD. Choose it yourself when you know it: some are much alike. Automatic asks "
+        "the 3D gate, which knows all ten and refuses what is none of them; the networks of Exercise Recognition know "
+        "only the squat and the lunge of them.",
     )
     return chosen
 

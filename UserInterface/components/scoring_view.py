@@ -8,12 +8,12 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pipeline.scoring.assess import STAGES, StageResult
 from UserInterface.components.figures import words
-from UserInterface.components.player import tie
+from UserInterface.components.film import show_video, tie_to_curve
 from UserInterface.components.scoring_figures import gauge_figure, skeleton_film, trimming_figure
 from UserInterface.components.scoring_film import play_along
 from UserInterface.components.scoring_state import View, jump
 
-VIDEO_HEIGHT, CURVE_HEIGHT, SKELETON_HEIGHT = 380, 230, 430
+CURVE_HEIGHT, SKELETON_HEIGHT = 230, 430
 
 
 class StageLights:
@@ -125,7 +125,7 @@ def explore(view: View) -> None:
     st.session_state.setdefault(f"{view.key}-time", start)
     left, right = st.columns([1, 1], gap="medium")
     with left:
-        _film(view)
+        show_video(view.run.overlay, view.recording.person(view.found.person).image_size, view.key)
         _curve(view)
         if view.found.score is not None:
             show_reasons(view)
@@ -135,40 +135,15 @@ def explore(view: View) -> None:
         _skeleton(view)
 
 
-def _film(view: View) -> None:
-    shown = view.run.overlay
-    with st.container(key=f"{view.key}-video"):
-        if shown is not None and shown.suffix == ".mp4":
-            person = view.recording.person(view.found.person)
-            width, height = person.image_size
-            st.video(str(shown), width=max(160, round(VIDEO_HEIGHT * min(width / max(height, 1), 1.6))))
-        else:
-            st.info("This run has no overlay video.", icon=":material/videocam_off:")
-
-
 def _curve(view: View) -> None:
     if view.found.trimmed is None:
         return
-    key, time_s = view.key, view.recording.time_s
+    key = view.key
     with st.container(key=f"{key}-curve"):
         chart = trimming_figure(view.found, moment_s=view.moment_s, height=CURVE_HEIGHT)
         st.plotly_chart(chart, key=f"{key}-chart", config={"displayModeBar": False})
-    tie(
-        f"{key}-tie",
-        video=f"{key}-video",
-        chart=f"{key}-curve",
-        moment_s=view.moment_s,
-        offset_s=float(time_s[0]),
-        step_s=float(np.median(np.diff(time_s))) if len(time_s) > 1 else 0.1,
-        seek=st.session_state.get(f"{key}-seek", 0),
-        on_moment=lambda: _follow(view, st.session_state[f"{key}-tie"].moment),
-    )
+    tie_to_curve(key, view.moment_s, view.recording.time_s)
     st.caption("Shaded: repetitions with their scores. Click the curve to move the video; the line follows it.")
-
-
-def _follow(view: View, time_s: float | None) -> None:
-    if time_s is not None:
-        st.session_state[f"{view.key}-time"] = float(time_s)
 
 
 def _skeleton(view: View) -> None:

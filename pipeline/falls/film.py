@@ -6,8 +6,6 @@ Drawn on the source clip and kept in the run; another sensitivity replaces it.
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -18,17 +16,13 @@ from pipeline.drawing import DEFAULT_THRESHOLD, draw_pose, draw_text
 from pipeline.estimation.base import Image
 from pipeline.falls.detect import FallReport, PersonFalls
 from pipeline.falls.events import FallEvent
-from pipeline.inference import OVERLAY_MAX_SIDE_PX, PROGRESS_EVERY_S, Progress, shrink
-from pipeline.media import VideoWriter, read_frames
+from pipeline.falls.people import joined
+from pipeline.film import Asked, Told, draw_film
 from pipeline.poses import PoseSequence, Recording
 from pipeline.runs import Run
 
 ALARM = (214, 40, 40)  # RGB
 STAYS_S = 3.0  # without lying or getting up, the label stays this long after the impact
-
-
-class FilmError(ValueError):
-    """The film cannot be made; the message says why."""
 
 
 def film_name(report: FallReport) -> str:
@@ -97,70 +91,18 @@ def draw_moment(
 
 
 def make_film(
-    run: Run,
-    recording: Recording,
-    report: FallReport,
-    *,
-    progress: Callable[[Progress], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
+    run: Run, recording: Recording, report: FallReport, *, progress: Told = None, cancelled: Asked = None
 ) -> Path:
-    """Draw the falls on the run's source clip and keep the film in the run.
+    """Draw the falls on the run's source clip and keep the film in the run (``film_name``); an earlier one goes.
 
     Raises:
-        FilmError: the source is gone, has no picture at these times, or the work was stopped.
-        MediaError: the source cannot be read.
+        FilmError, MediaError: as ``pipeline.film.draw_film``.
     """
-    from pipeline.falls.people import joined
-
-    source = run.source
-    if source is None or not len(recording):
-        raise FilmError("The source clip of this run is gone, so there is nothing to draw on.")
     people = joined(recording.people)
-    for old in run.folder.glob("falls-*.mp4"):
-        if old.name != film_name(report):
-            old.unlink(missing_ok=True)
-    return run.add_file(
-        film_name(report), lambda path: _write(path, source, people, recording, report, progress, cancelled)
+
+    def draw(image: Image, frame: int, scale: float) -> None:
+        draw_moment(image, people, report, frame, scale=scale)
+
+    return draw_film(
+        run, film_name(report), recording.time_s, draw, replaces="falls-*.mp4", progress=progress, cancelled=cancelled
     )
-
-
-def _write(
-    path: Path,
-    source: Path,
-    people: tuple[PoseSequence, ...],
-    recording: Recording,
-    report: FallReport,
-    progress: Callable[[Progress], None] | None,
-    cancelled: Callable[[], bool] | None,
-) -> None:
-    times = recording.time_s
-    step_s = float(np.median(np.diff(times))) if len(times) > 1 else 0.04
-    started, told, done = time.monotonic(), -np.inf, 0
-    writer: VideoWriter | None = None
-    try:
-        for picture in read_frames(source, start_s=float(times[0]) - step_s / 2, end_s=float(times[-1]) + step_s / 2):
-            if cancelled is not None and cancelled():
-                raise FilmError("The film was stopped; nothing of it was kept.")
-            image, scale = shrink(picture.image, OVERLAY_MAX_SIDE_PX)
-            image = image.copy() if image is picture.image else image
-            draw_moment(image, people, report, int(np.abs(times - picture.time_s).argmin()), scale=scale)
-            if writer is None:
-                writer = VideoWriter(path, (image.shape[1], image.shape[0]), fps_hint=1 / step_s)
-            writer.write(image, picture.time_s)
-            done += 1
-            seconds = time.monotonic() - started
-            if progress is not None and seconds - told >= PROGRESS_EVERY_S:
-                told = seconds
-                progress(Progress(done, len(times), seconds))
-        if writer is None:
-            raise FilmError("The source clip has no picture at the times of the poses; run the inference again.")
-        writer.close()
-    except BaseException:
-        if writer is not None:
-            writer.abort()
-        raise
-    if progress is not None:
-        progress(Progress(done, done, time.monotonic() - started))
-
-
-__all__ = ["FilmError", "draw_moment", "film_name", "find_film", "label_at", "make_film", "state_at"]

@@ -12,6 +12,7 @@ from pipeline.falls.events import FallEvent, find_events, smoothed
 from pipeline.falls.features import AFTER_S, BEFORE_S, GAP_S, REACH_S, STEP_S, Body, FeatureTable, body, features
 from pipeline.falls.forest import DEFAULT_SENSITIVITY, FallForest, load_forest
 from pipeline.poses import Array, PoseSequence
+from pipeline.recent import RecentFrames
 from pipeline.skeletons import BLAZEPOSE_33, Skeleton
 
 SETTLE_S = AFTER_S + REACH_S  # a moment's window is complete this long after it
@@ -57,7 +58,7 @@ class LiveFalls:
 
     def reset(self) -> None:
         """Forgets everything."""
-        self._frames: deque[tuple[float, Array, Array]] = deque()
+        self._frames = RecentFrames(self.skeleton, self.image_size, self.person)
         self._looked_s = -math.inf
         self._tables: deque[tuple[Body, FeatureTable, Array]] = deque()  # what is final
         self._final_s = -math.inf
@@ -90,23 +91,9 @@ class LiveFalls:
     def update(self, xy_px: Array, score: Array, time_s: float) -> FallEvent | None:
         """Takes one frame; returns a fall that has become known, or None. At most one is told a frame.
 
-        Args:
-            xy_px: (J, 2) pixels, NaN where not seen.
-            score: (J,) 0..1.
-            time_s: later than the last frame's.
-
-        Raises:
-            ValueError: the time does not increase, or the shapes are not the skeleton's.
+        Arguments and errors are those of ``RecentFrames.append``.
         """
-        points, scores = np.array(xy_px, dtype=np.float64), np.array(score, dtype=np.float64)
-        if points.shape != (len(self.skeleton), 2) or scores.shape != (len(self.skeleton),):
-            raise ValueError(
-                f"a frame needs ({len(self.skeleton)}, 2) points and {len(self.skeleton)} scores of skeleton "
-                f"{self.skeleton.name!r}, got {points.shape} and {scores.shape}."
-            )
-        if self._frames and time_s <= self._frames[-1][0]:
-            raise ValueError("time_s must increase from frame to frame; call reset() to start another clip.")
-        self._frames.append((float(time_s), points, scores))
+        self._frames.append(xy_px, score, time_s)
         if time_s - self._looked_s >= self.every_s:
             self._look(float(time_s))
             self._forget(float(time_s))
@@ -115,7 +102,7 @@ class LiveFalls:
     def finish(self) -> tuple[FallEvent, ...]:
         """Judges the last two seconds as well, and returns all falls that were not yet told."""
         if self._frames:
-            self._look(self._frames[-1][0], final=True)
+            self._look(self._frames.last_s, final=True)
         rest = tuple(self._waiting)
         self._told += rest
         self._waiting.clear()
@@ -129,11 +116,7 @@ class LiveFalls:
 
     def _look(self, now_s: float, *, final: bool = False) -> None:
         self._looked_s = now_s
-        times, points, scores = zip(*self._frames, strict=True)
-        recent = PoseSequence(
-            self.skeleton, np.array(times), np.stack(points), np.stack(scores), None, self.image_size, self.person
-        )
-        recent = _from_first_seen(recent)
+        recent = _from_first_seen(self._frames.sequence())
         if not len(recent):
             return
         grid = body(recent)
@@ -183,8 +166,7 @@ class LiveFalls:
         return event
 
     def _forget(self, now_s: float) -> None:
-        while self._frames and self._frames[0][0] < now_s - KEEP_S:
-            self._frames.popleft()
+        self._frames.drop_before(now_s - KEEP_S)
         if self._tables and now_s - self._tables[0][0].time_s[0] > self.memory_s:
             border_s = now_s - self.memory_s / 2
             self._kept += [event for event in self._events if event.peak_s < border_s]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Tone = Literal["plain", "good", "fault", "note"]
+Kind = Literal["html", "pdf"]
+KINDS: tuple[Kind, ...] = ("html", "pdf")
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
-from pipeline.report.document import Document
+from pipeline.report.document import KINDS, Document, Kind
 from pipeline.report.html import to_html
 from pipeline.report.pdf import to_pdf
 from pipeline.report.progress import progress_document, sessions_of
 from pipeline.report.run_report import run_document
 from pipeline.report.sessions import ReportError, read_session
 from pipeline.runs import Run, RunStore, write_atomically
-
-Kind = Literal["html", "pdf"]
-KINDS: tuple[Kind, ...] = ("html", "pdf")
 
 
 def render(document: Document, kind: Kind) -> bytes:

@@ -1,18 +1,18 @@
-"""A document as PDF (A4), by fpdf2: no browser and no system library. Letters are DejaVu Sans, from matplotlib."""
+"""A document as PDF (A4), by fpdf2: no browser and no system library. What prints the letters: ``letters.py``."""
 
 from __future__ import annotations
 
 import io
 import logging
-from pathlib import Path
+from typing import Any
 
-import matplotlib
 from fpdf import FPDF
 from fpdf.enums import VAlign, XPos, YPos
 from fpdf.fonts import FontFace
 from PIL import Image
 
 from pipeline.report.document import Bullets, Document, Finding, Numbers, Paragraph, Picture, Section, Table
+from pipeline.report.letters import BOLD, HOLE, PLAIN, Letters, letters_for
 
 _INK, _SOFT, _LINE, _PLATE = (23, 37, 42), (91, 107, 115), (216, 223, 227), (244, 247, 248)
 _ACCENT, _GOOD, _FAULT = (0, 105, 92), (0, 117, 90), (168, 67, 0)
@@ -26,8 +26,8 @@ logging.getLogger("fontTools").setLevel(logging.ERROR)  # it reports every table
 
 
 def to_pdf(document: Document) -> bytes:
-    """The document as PDF; signs that DejaVu Sans lacks come out as boxes."""
-    page = _Page(document.footer)
+    """The document as PDF; signs that no font of this machine has come out as boxes, and a remark says so."""
+    page = _Page(document.footer, letters_for(document))
     page.set_title(f"{document.title}: {document.subtitle}")
     page.set_lang(document.language)
     page.set_creator("Kinoscope")
@@ -41,15 +41,29 @@ def to_pdf(document: Document) -> bytes:
 class _Page(FPDF):
     """A4 with our letters, and a foot on every page."""
 
-    def __init__(self, foot: str) -> None:
+    def __init__(self, foot: str, letters: Letters) -> None:
         super().__init__(format="A4")
         self._foot = foot
-        folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-        self.add_font(_FONT, "", folder / "DejaVuSans.ttf")
-        self.add_font(_FONT, "B", folder / "DejaVuSans-Bold.ttf")
+        self.letters = letters
+        self.add_font(_FONT, "", PLAIN)
+        self.add_font(_FONT, "B", BOLD)
+        others = [f"other{number}" for number, _ in enumerate(letters.fallbacks)]
+        for name, path in zip(others, letters.fallbacks, strict=True):
+            self.add_font(name, "", path)
+        self.set_fallback_fonts(others, exact_match=False)  # one weight is enough
         self.set_margins(_MARGIN_MM, _MARGIN_MM, _MARGIN_MM)
         self.set_auto_page_break(True, margin=20)
         self.set_font(_FONT, size=9.5)
+
+    def set_font(self, *arguments: Any, **keywords: Any) -> None:
+        """As fpdf2's; begins with a blank, because a line that begins in another font loses its own (fpdf2 2.8.9)."""
+        super().set_font(*arguments, **keywords)
+        if self.page and self.letters.fallbacks and not self.current_font_is_set_on_page:
+            self.text(self.x, self.y, " ")
+
+    def normalize_text(self, text: str) -> str:
+        """What is really printed of a text; fpdf2 asks for every one."""
+        return super().normalize_text(self.letters.printable(text))
 
     def footer(self) -> None:
         """The line at the end of a page, with its number."""
@@ -91,6 +105,13 @@ def _head(page: _Page, document: Document) -> None:
             page.multi_cell(width - 4, 4.6, value, align="L", new_x=XPos.LEFT, new_y=YPos.NEXT)
             bottom = max(bottom, page.get_y())
         page.set_y(bottom + 2)
+    if count := len(page.letters.unknown):
+        page.words(
+            f"{count} sign{'' if count == 1 else 's'} of this report are in no font of the machine that made it and "
+            f"stand here as {HOLE}; the HTML report shows them. A font such as Noto Sans CJK (Debian's "
+            "fonts-noto-cjk) mends it.",
+            8, color=_FAULT,
+        )  # fmt: skip
     page.set_draw_color(*_ACCENT)
     page.set_line_width(0.8)
     page.line(page.l_margin, page.get_y() + 1, page.w - page.r_margin, page.get_y() + 1)

@@ -21,7 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as AnyHTTPException  # FastAPI's own, and what it raises itself
 
 from pipeline import __version__
-from pipeline.batch.items import DONE
+from pipeline.batch.items import DONE, TaskRecord
 from pipeline.batch.tasks import INFER, TASKS, Task, available_tasks, csv_text, tasks_named
 from pipeline.inference import InferenceOptions
 from pipeline.poses import Recording
@@ -30,6 +30,7 @@ from pipeline.service.docs_page import docs_page
 from pipeline.service.guard import BodyLimit, LocalOnly, TokensOnly, is_owner, owner_of
 from pipeline.service.jobs import Job, JobQueue, QueueError, QueueFull, UnknownJob
 from pipeline.service.options import ServiceOptions
+from pipeline.service.stages import StageAnswer, UnknownStage, stage_of_poses, stage_of_run
 from pipeline.service.worker import ServiceWorker
 
 EVERYBODY = "everybody"
@@ -153,6 +154,7 @@ def _add_errors(app: FastAPI) -> None:
         return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
 
     app.add_exception_handler(UnknownJob, refuse(404))
+    app.add_exception_handler(UnknownStage, refuse(404))
     app.add_exception_handler(QueueFull, refuse(429))
     app.add_exception_handler(QueueError, refuse(507))
     app.add_exception_handler(ValueError, refuse(422))
@@ -257,16 +259,23 @@ def _add_jobs(app: FastAPI, queue: JobQueue) -> None:
     def get_task_result(owner: Owner, job_id: str, task: str, format: Annotated[Format, Query()] = "json") -> Response:
         """One task's answer; as CSV its table (one row a repetition, event ...). ``infer`` gives the poses."""
         job, run = _done(queue, owner, job_id)
-        assert job.record is not None
-        found = job.record.tasks.get(task)
-        if found is None:
-            asked = ", ".join(job.record.tasks)
-            raise HTTPException(404, f"This job was not asked for {task[:40]!r}; it was asked for: {asked}.")
-        if found.state != DONE:
-            raise HTTPException(409, found.error)
+        found = _asked(job, task)
         if not found.analysis:
             return _file(run, f"poses.{format}")
         return _answer(TASKS[task], run.results()[found.analysis], format)
+
+    @app.get(
+        "/jobs/{job_id}/results/score/{stage}",
+        tags=["results"],
+        response_class=Response,
+        responses=_TABLE | _NOT_DONE,
+    )
+    def get_stage_result(
+        owner: Owner, job_id: str, stage: str, format: Annotated[Format, Query()] = "json"
+    ) -> Response:
+        """One stage of a score: was it reached, was it content, its measurements and its table."""
+        job, run = _done(queue, owner, job_id)
+        return _stage(stage_of_run(run, _asked(job, "score").analysis, stage), format)
 
     @app.get(
         "/jobs/{job_id}/overlay",
@@ -308,6 +317,20 @@ def _add_poses(app: FastAPI) -> None:
         content = await request.body()
         return await run_in_threadpool(lambda: _answer(asked, asked.of_poses(_recording(content)).values, format))
 
+    @app.post(
+        "/poses/score/{stage}",
+        tags=["poses"],
+        response_class=Response,
+        openapi_extra=body,
+        responses=_TABLE | _troubles(_404="no such stage"),
+    )
+    async def post_poses_to_stage(
+        _owner: Owner, stage: str, request: Request, format: Annotated[Format, Query()] = "json"
+    ) -> Response:
+        """What one stage of the scoring chain says about poses you have; nothing is stored."""
+        content = await request.body()
+        return await run_in_threadpool(lambda: _stage(stage_of_poses(_recording(content), stage), format))
+
 
 def _recording(content: bytes) -> Recording:
     try:
@@ -322,6 +345,24 @@ def _answer(task: Task, values: dict[str, Any], form: Format) -> Response:
     if form == "csv":
         return PlainTextResponse(csv_text(task.table(values)), media_type="text/csv")
     return Response(orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
+
+
+def _stage(answer: StageAnswer, form: Format) -> Response:
+    if form == "csv":
+        return PlainTextResponse(answer.csv, media_type="text/csv")
+    return Response(orjson.dumps(answer.to_json()), media_type="application/json")
+
+
+def _asked(job: Job, task: str) -> TaskRecord:
+    """What a done job's record says of a task. Raises HTTPException when it was not asked for, or failed."""
+    assert job.record is not None
+    found = job.record.tasks.get(task)
+    if found is None:
+        asked = ", ".join(job.record.tasks)
+        raise HTTPException(404, f"This job was not asked for {task[:40]!r}; it was asked for: {asked}.")
+    if found.state != DONE:
+        raise HTTPException(409, found.error)
+    return found
 
 
 def _file(run: Run, name: str) -> Response:

@@ -246,10 +246,10 @@ class JobQueue:
     def recover(self) -> list[str]:
         """Take the running jobs of dead workers back; returns their ids. One tried too often becomes failed."""
         taken: list[str] = []
-        for path in self._workers.iterdir():
-            if not path.name.startswith(".") and not _held(path):
-                path.unlink(missing_ok=True)  # its worker died with nothing in hand, or with a job that is taken below
         with self._open() as database:
+            for path in self._workers.iterdir():
+                if not _held(path):
+                    path.unlink(missing_ok=True)  # its worker died idle, or with a job that is taken below
             for row in database.execute("SELECT * FROM jobs WHERE state=? OR (state=? AND worker<>'')",
                                         (RUNNING, DELETED)).fetchall():  # fmt: skip
                 if self._lives(row["worker"]):
@@ -302,14 +302,13 @@ class JobQueue:
     def worker(self) -> Iterator[str]:
         """A worker's name, alive as long as this block and this process last."""
         name = secrets.token_hex(8)
-        path, coming = self._workers / name, self._workers / f".{name}"
-        with coming.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            coming.rename(path)  # so that nobody sees it unlocked
-            try:
-                yield name
-            finally:
-                path.unlink(missing_ok=True)
+        path = self._workers / name
+        with contextlib.ExitStack() as held:
+            with self._open():  # nobody recovers meanwhile, so nobody sees it unlocked
+                file = held.enter_context(path.open("w"))
+                fcntl.flock(file, fcntl.LOCK_EX)
+            held.callback(path.unlink, missing_ok=True)
+            yield name
 
     def _lives(self, worker: str) -> bool:
         return bool(worker) and _held(self._workers / worker)

@@ -30,6 +30,13 @@ def run(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, st
     return code, out, err
 
 
+def test_a_command_loads_only_what_it_needs() -> None:
+    """PyTorch and seaborn cost three seconds of processor time at every start."""
+    script = "import sys, pipeline.cli; pipeline.cli.build_parser(); print(*{'torch', 'seaborn'} & sys.modules.keys())"
+    said = subprocess.run([sys.executable, "-c", script], cwd=PROJECT_DIR, capture_output=True, text=True, check=True)
+    assert said.stdout.split() == []
+
+
 def test_infer_prints_one_json_object(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run("infer", clip, "--model", "blazepose", "--out", tmp_path / "o", "--json", capsys=capsys)
     assert code == 0

@@ -12,7 +12,6 @@ import psutil
 import pytest
 from PIL import Image
 
-from pipeline.decoding import MAX_SIDE_PX
 from pipeline.media import (
     MediaError,
     VideoWriter,
@@ -22,6 +21,7 @@ from pipeline.media import (
     transcode_for_browser,
     write_image,
 )
+from pipeline.stills import MAX_SIDE_PX
 from tests.pipeline.media_samples import (
     MATRICES,
     RED,

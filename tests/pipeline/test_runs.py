@@ -55,6 +55,22 @@ def test_a_run_holds_everything_and_reads_back(tmp_path: Path) -> None:
     assert [r.id for r in store.runs()] == [run.id]
 
 
+def test_the_place_in_the_room_is_kept_for_whom_it_is_known(tmp_path: Path) -> None:
+    known, unknown = recording(2).people
+    root_m = np.random.default_rng(3).normal(0, 1, (len(known), 3))
+    root_m[2] = np.nan
+    store = RunStore(tmp_path)
+    placed = replace(known, root_m=root_m)
+    for people in ((placed, unknown), (placed.select(slice(0)),)):
+        with store.create("clip") as builder:
+            builder.finish(Recording(people, people[0].time_s))
+        for before, after in zip(people, store.get(builder.id).recording().people, strict=True):
+            if before.root_m is None:
+                assert after.root_m is None
+            else:
+                np.testing.assert_array_equal(before.root_m, after.root_m)
+
+
 def test_nobody_is_an_ordinary_run(tmp_path: Path) -> None:
     run = make(RunStore(tmp_path), tmp_path, people=0)
     assert run.recording().people == ()

@@ -456,9 +456,9 @@ def noisy(frames: int = 10_000, *, space: bool = True) -> PoseSequence:
 def test_clean_is_fast_and_keeps_what_it_must(kind: str) -> None:
     sequence = noisy()
     raw = sequence.xy_px.copy()
-    started = time.perf_counter()
+    started = time.process_time()  # others may be using the machine
     cleaned = clean(sequence, CleanParameters(filter=FilterParameters(kind=kind)))  # type: ignore[arg-type]
-    assert time.perf_counter() - started < 2.0  # measured 0.5 s; the goal of 1 s with room for a busy machine
+    assert time.process_time() - started < 2.0  # measured 0.5 s; the goal of 1 s with room for a slow machine
     np.testing.assert_array_equal(sequence.xy_px, raw)
     assert cleaned.person == 3 and cleaned.skeleton is BLAZEPOSE_33
     np.testing.assert_array_equal(cleaned.time_s, sequence.time_s)

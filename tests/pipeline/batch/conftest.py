@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from pipeline.media import VideoWriter
+from pipeline.synthetic.actor import ActorSpec, render_clip
 from tests.UserInterface.conftest import StandingPeople
 
 FRAMES = 6
+ALIKE = ("deep_squat", "sit_to_stand")  # what squats may be taken for when nobody says
 
 
 def write_clip(path: Path, level: int = 100, frames: int = FRAMES, size: tuple[int, int] = (96, 64)) -> Path:
@@ -20,6 +22,16 @@ def write_clip(path: Path, level: int = 100, frames: int = FRAMES, size: tuple[i
     with VideoWriter(path, size, fps_hint=10) as writer:
         for frame in range(frames):
             writer.write(np.full((size[1], size[0], 3), level + frame, dtype=np.uint8), frame / 10)
+    return path
+
+
+def squats_clip(path: Path) -> Path:
+    """Two rendered squats, seven seconds: small, and good enough for a score from the real poses of the real model."""
+    spec = ActorSpec.one(
+        "squat", repetitions=2, view="oblique", fps=10, size=(240, 180), seed=2, lead_in_s=1.0, lead_out_s=1.0
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    render_clip(spec, path)
     return path
 
 

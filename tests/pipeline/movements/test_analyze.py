@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -24,12 +25,15 @@ from pipeline.movements import (
 )
 from pipeline.movements.analyze import of_movement
 from pipeline.movements.judge import remark_confidence
-from pipeline.movements.recognize import recognize
+from pipeline.movements.recognize import Guess, recognize
 from pipeline.movements.squat import SquatParameters
 from pipeline.options import descriptions
 from pipeline.poses import PoseSequence, Recording
+from pipeline.recognition.classes import RecognitionError
 from pipeline.signal import clean
+from pipeline.synthetic.motions import Actor
 from tests.pipeline.movements.stick import Legs, Pose, film, plank, repetitions_of, squat, standing_with_arms
+from tests.pipeline.recognition.people import filmed
 
 FRONT, SIDE = 0.0, 90.0
 RULES = ("squat", "push_up", "lunge", "overhead_press", "biceps_curl", "jumping_jack")
@@ -198,6 +202,21 @@ def test_auto_says_unknown_when_nothing_fits() -> None:
     nod = film(lambda share, _: standing_with_arms((5.0, 5.0), (175.0, 175.0), 8.0 * share), yaw_deg=SIDE)
     assert recognize(clean(nod), repetitions_of(nod)).movement == "unknown"
     assert recognize(clean(nod), ()).movement == "unknown"
+
+
+def test_auto_asks_the_trained_recogniser_where_no_rule_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    squats = filmed(Actor("squat", 4, seed=4, lead_in_s=1.0, lead_out_s=1.0))
+    monkeypatch.setattr(
+        sys.modules["pipeline.movements.analyze"], "recognize", lambda *_: Guess("unknown", 0.4, "nothing")
+    )
+    report = analyze(squats, "auto")
+    assert (report.movement, report.complete) == ("squat", 4)
+
+    def missing(*_: object, **__: object) -> None:
+        raise RecognitionError("the weights are not here")
+
+    monkeypatch.setattr("pipeline.recognition.segments.recognize", missing)
+    assert analyze(squats, "auto").movement == "unknown"
 
 
 def test_from_poses_to_report() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.film import FilmError
 from pipeline.inference import Progress
 from pipeline.media import probe, read_frame_at, read_frames
 from pipeline.movements.analyze import MOVEMENTS, analyze, measure
@@ -28,7 +29,6 @@ from pipeline.movements.figures import (
 )
 from pipeline.movements.video import (
     HOLD_S,
-    VideoError,
     draw_moment,
     find_video,
     make_video,
@@ -104,7 +104,7 @@ def test_the_film_is_drawn_on_the_source_and_never_on_the_overlay(
     source = run.source
     assert source is not None
     source.unlink()
-    with pytest.raises(VideoError, match="source clip, which is gone"):
+    with pytest.raises(FilmError, match="source clip, which is gone"):
         make_video(run, recording, a_report())
 
 
@@ -114,7 +114,7 @@ def test_another_judgement_replaces_the_film_and_a_stop_leaves_nothing(run: Run,
     assert video_name(first) != video_name(second)
     assert video_name(first) == video_name(replace(first, summary=("Other words.",))), "the same film"
     make_video(run, recording, first)
-    with pytest.raises(VideoError, match="stopped"):
+    with pytest.raises(FilmError, match="stopped"):
         make_video(run, recording, second, cancelled=lambda: True)
     assert [p.name for p in run.folder.glob("*movement*")] == [video_name(first)]
     make_video(run, recording, second)
@@ -133,7 +133,7 @@ def test_a_part_of_a_clip_keeps_its_own_times(run: Run, recording: Recording) ->
 
 
 def test_no_film_of_a_picture_or_of_nothing(run: Run) -> None:
-    with pytest.raises(VideoError, match="single picture"):
+    with pytest.raises(FilmError, match="single picture"):
         make_video(run, Recording.empty(), a_report())
 
 

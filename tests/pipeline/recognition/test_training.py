@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +16,22 @@ from pipeline import settings
 from pipeline.recognition.classes import CLASSES, EXERCISES, UNKNOWN, RecognitionError
 from pipeline.recognition.labels import LabelledSpan, checked_spans, labels_file, read_labels
 from pipeline.recognition.recognizer import NETWORKS, Recognizer
-from pipeline.recognition.windows import CORE_INDEX, WINDOW, seen_frames
+from pipeline.recognition.windows import CORE_INDEX, WINDOW, boxed, mirrored, on_clock, seen_frames
 from pipeline.skeletons import BLAZEPOSE_33, KINECT_20
 from pipeline.synthetic.motions import Actor, act
-from pipeline.training import framework, recognition_sources
+from pipeline.training import framework, recognition_frames, recognition_sources
 from pipeline.training.framework import TrainingError
 from pipeline.training.recognition import STAGE, RecognitionConfig, choice
 from pipeline.training.recognition_camera import as_blazepose, seen_by_camera, with_arms_of
-from pipeline.training.recognition_data import load_tracks, places, plain_windows, source_weights, varied_windows
+from pipeline.training.recognition_data import (
+    load_tracks,
+    places,
+    plain_windows,
+    sequence_of,
+    source_weights,
+    stock_of,
+    varied_windows,
+)
 from pipeline.training.recognition_sources import NOBODY_KNOWS, Track, samples_within, split_evenly, split_of
 from tests.pipeline.recognition.people import filmed
 
@@ -107,10 +117,10 @@ def test_grafted_arms_keep_the_bodys_lengths_and_the_donors_angles() -> None:
 
 
 def test_labels_leave_the_edges_of_a_set_open() -> None:
-    marks = samples_within(np.arange(0, 10, 0.1), np.array([[3.0, 4.0], [4.3, 5.0]]), 2)
-    assert (marks[31:50] == 2).all()  # a short rest belongs to the set
-    assert (marks[[25, 55]] == NOBODY_KNOWS).all()
-    assert (marks[[5, 90]] == UNKNOWN_NUMBER).all()
+    marks = samples_within(np.arange(0, 16, 0.1), np.array([[3.0, 4.0], [5.2, 6.0], [9.0, 10.0]]), 2)
+    assert (marks[31:60] == 2).all()  # a short rest belongs to the set
+    assert (marks[[25, 75, 120]] == NOBODY_KNOWS).all()  # a window there sees part of a repetition
+    assert (marks[[5, 130]] == UNKNOWN_NUMBER).all()
 
 
 def test_splits_are_fixed_and_even_over_classes() -> None:
@@ -141,13 +151,103 @@ def test_windows_are_drawn_from_certain_labels_and_every_class_counts(tracks: li
 
 def test_varied_windows_are_boxed_and_spoiled(tracks: list[Track]) -> None:
     found = places(tracks, "train", 40)
-    plain, varied = plain_windows(tracks, found), varied_windows(tracks, found, np.random.default_rng(3))
+    plain = plain_windows(tracks, found)
+    varied = varied_windows(stock_of(tracks, "tcn"), found, np.random.default_rng(3))
     assert varied.shape == plain.shape == (len(found.track), WINDOW, 33, 3)
     core = varied[:, :, CORE_INDEX, :2]
     seen = seen_frames(varied)
     assert np.nanmin(core[seen]) >= 0 and np.nanmax(core[seen]) <= 1
     assert np.isnan(core).mean() > np.isnan(plain[:, :, CORE_INDEX, :2]).mean()
     assert (seen.sum(axis=1) > 0).all()
+    small = varied_windows(stock_of(tracks, "motion"), found, np.random.default_rng(3))
+    assert small.shape == (len(found.track), WINDOW, 13, 2)
+    assert np.nanmin(small) >= 0 and np.nanmax(small) <= 1
+
+
+def test_a_stock_has_the_tracks_and_their_mirror_image(tracks: list[Track]) -> None:
+    stock = stock_of(tracks, "motion")
+    number = len(tracks) // 2
+    own = stock.points[stock.start[number] : stock.end[number]]
+    assert_allclose(own, boxed(tracks[number].points)[:, CORE_INDEX, :2])
+    whole = mirrored(boxed(tracks[number].points))[:, CORE_INDEX, :2]
+    assert_allclose(own[:, stock.mirror] * (-1, 1) + (1, 0), whole, atol=1e-6)
+
+
+def test_a_track_is_a_person_again(tracks: list[Track]) -> None:
+    """What was put on the clock comes back as poses with the same boxed landmarks, at the same moments."""
+    clock = on_clock(sequence_of(tracks[0]))
+    assert clock.first == 0
+    assert_allclose(boxed(clock.points), boxed(tracks[0].points), atol=1e-4)
+    lost = replace(tracks[0], source="repcount")
+    assert_allclose(boxed(on_clock(sequence_of(lost)).points), boxed(tracks[0].points), atol=1e-4)
+
+
+def test_a_lateral_raise_is_no_front_raise() -> None:
+    rng = np.random.default_rng(0)
+    donors = list(recognition_sources.actor(rng, 1, 1))
+    (raised,) = recognition_sources.lateral_raises(donors, rng)
+    (donor,) = [one for one in donors if one.name.startswith("front_raise")]
+    at = BLAZEPOSE_33.index
+    hands = raised.points_m[:, at("left_wrist")] - raised.points_m[:, at("right_wrist")]
+    assert np.linalg.norm(hands, axis=1).max() > 1.2 > np.linalg.norm(
+        donor.points_m[:, at("left_wrist")] - donor.points_m[:, at("right_wrist")], axis=1
+    ).max()  # fmt: skip
+    assert set(raised.label) <= {UNKNOWN_NUMBER, NOBODY_KNOWS} and raised.group == donor.group
+    reach = np.linalg.norm(raised.points_m[:, at("left_wrist")] - raised.points_m[:, at("left_shoulder")], axis=1)
+    own = np.linalg.norm(donor.points_m[:, at("left_wrist")] - donor.points_m[:, at("left_shoulder")], axis=1)
+    assert_allclose(reach, own, rtol=1e-6)
+
+
+def test_frames_of_lunges_and_curls_become_motions() -> None:
+    """Two files of single frames, without arms or legs: played to and fro, with the missing limbs put in."""
+    import fsspec
+
+    def write(file: str, joints: list[str], labels: str, place: Callable[[str, int], tuple[float, float]]) -> None:
+        head = ",".join(["label", *(f"{joint}_{axis}" for joint in joints for axis in "xyzv")])
+        rows = [
+            ",".join([label, *(f"{value:.4f}" for joint in joints for value in (*place(joint, n), 0.0, 1.0))])
+            for n, label in enumerate(labels)
+        ]
+        with fsspec.open(f"memory://gym/exercise_correction/{file}.csv.gz", "wb") as target:
+            target.write(gzip.compress("\n".join([head, *rows]).encode()))
+
+    heights = {"nose": 0.1, "shoulder": 0.2, "elbow": 0.35, "hip": 0.5, "knee": 0.7, "ankle": 0.9, "heel": 0.92,
+               "foot_index": 0.93, "wrist": 0.5}  # fmt: skip
+
+    def standing(joint: str, down: float, curled: float) -> tuple[float, float]:
+        side, _, name = joint.partition("_") if "_" in joint else ("", "", joint)
+        x = 0.5 + {"left": 0.02, "right": -0.02}.get(side, 0.0) + (0.1 if name == "foot_index" else 0.0)
+        if name == "wrist":
+            return x + 0.15 * np.sin(curled), 0.35 + 0.15 * np.cos(curled)
+        return x, heights[name] + (down if heights[name] < 0.6 else 0.0)
+
+    sides = [f"{side}_{name}" for name in heights for side in ("left", "right") if name != "nose"]
+    legs = ["nose", *(joint for joint in sides if not joint.endswith(("elbow", "wrist")))]
+    arms = ["nose", *(joint for joint in sides if joint.endswith(("shoulder", "elbow", "wrist", "hip")))]
+    write("lunge_model.stage.test", legs, "I" * 8 + "D" * 8, lambda j, n: standing(j, 0.15 * (n >= 8), 0.0))
+    write("bicep_model.test", arms, "C" * 40, lambda j, n: standing(j, 0.0, 2.4 * np.sin(np.pi * n / 39)))
+    found = list(recognition_frames.gym("memory://gym", np.random.default_rng(0), takes=4))
+    assert {(CLASSES[int(track.label[0])], track.split) for track in found} == {
+        ("biceps_curl", "train"), ("lunge", "train"),
+    }  # fmt: skip
+    for track in found:
+        core = track.points[:, CORE_INDEX, :2]
+        curl = track.label[0] == CLASSES.index("biceps_curl")
+        assert len(track.points) > 100 and np.isfinite(core[:, 7:]).all()  # hips, knees and ankles
+        assert (np.ptp(core[:, 5, 1]) if curl else np.ptp(core[:, 7, 1])) > 0.1  # wrists, or hips, travel
+
+
+def test_outside_its_repetitions_a_film_of_an_exercise_is_left_out() -> None:
+    import fsspec
+
+    with fsspec.open("memory://rest/repcount/repcount_test152.npz", "wb") as file:
+        np.savez(
+            file, lm_u16=np.random.default_rng(0).integers(1, 500, (600, 33, 3), dtype=np.uint16),
+            scale=np.float32(0.002), offset=np.array([0, 600]), label=np.array(["squat"]), name=np.array(["a"]),
+            rep_video=np.array([0]), rep_start_end=np.array([[0, 59]]),
+        )  # fmt: skip
+    (track,) = recognition_sources.repcount("memory://rest")
+    assert set(track.label) == {CLASSES.index("squat"), NOBODY_KNOWS}
 
 
 @pytest.mark.parametrize("network", list(NETWORKS))
@@ -253,7 +353,8 @@ def test_every_exercise_has_more_than_one_source() -> None:
     named: dict[str, set[str]] = {name: {"actor"} for name in EXERCISES}
     tables = {
         "repcount": recognition_sources.REPCOUNT_CLASSES.values(),
-        "countix": recognition_sources.COUNTIX_CLASSES.values(),
+        "countix": recognition_frames.COUNTIX_CLASSES.values(),
+        "gym": ("biceps_curl", "lunge"),
         "ui_prmd": recognition_sources.UI_PRMD_CLASSES.values(),
         "irds": recognition_sources.IRDS_CLASSES.values(),
         "grafted": recognition_sources.ARM_EXERCISES,

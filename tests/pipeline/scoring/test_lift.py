@@ -49,7 +49,7 @@ def test_depth_is_found_where_the_motion_goes_into_it(motion: str, view: str) ->
     lifted = lift(flat(truth), "temporal", height_m=1.8)
     assert lifted.skeleton is KINECT_13
     assert lifted.xyz_m is not None
-    assert error_mm(lifted, truth) < 0.75 * error_mm(replace(lifted, xyz_m=lifted.xyz_m * (1, 1, 0)), truth)
+    assert error_mm(lifted, truth) < 0.85 * error_mm(replace(lifted, xyz_m=lifted.xyz_m * (1, 1, 0)), truth)
 
 
 @pytest.mark.parametrize("view", ["front", "oblique", "side"])
@@ -90,6 +90,13 @@ def test_a_mirrored_clip_gives_a_mirrored_body(model: str) -> None:
     sequence = flat(acted("lunge", "oblique"))
     plain, mirrored = lift(sequence, model), lift(sequence.mirrored(), model).mirrored()
     assert 1000 * np.nanmean(np.linalg.norm(plain.xyz_m - mirrored.xyz_m, axis=2)) < 45  # type: ignore[operator]
+
+
+def test_how_sure_a_pose_model_is_near_one_does_not_matter() -> None:
+    """BlazePose says 1.00 where others say 0.9; the same key points must give the same body."""
+    sequence = flat(acted("squat", "oblique"))
+    sure, modest = (replace(sequence, score=np.full(sequence.score.shape, value)) for value in (1.0, 0.88))
+    np.testing.assert_allclose(lift(sure).xyz_m, lift(modest).xyz_m, atol=1e-9)  # type: ignore[arg-type]
 
 
 def test_size_and_place_in_the_picture_hardly_matter() -> None:

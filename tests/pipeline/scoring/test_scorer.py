@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from pipeline.networks.scorer import DESIGNS
+from pipeline.networks.scorer import DESIGNS, ForestScorer
 from pipeline.scoring.canonical import FRAMES, Canonical, mirror
 from pipeline.scoring.exercises import EXERCISES
 from pipeline.scoring.intervals import Intervals
@@ -20,20 +22,26 @@ from pipeline.scoring.scorer import (
     score_repetition,
 )
 from pipeline.skeletons import KINECT_13
-from pipeline.training.scorer import new_network
+from pipeline.training.framework import TrainingError, Work
+from pipeline.training.scorer import ScorerConfig, fit, new_network, planted, predicted
 from tests.pipeline.scoring.performed import SQUAT, squats
 
 
 @pytest.fixture(scope="module", params=list(DESIGNS))
-def model(request: pytest.FixtureRequest) -> ScorerModel:
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ScorerModel:
     """Random weights, made to answer strongly, so that differences show."""
     torch.manual_seed(3)
     data = squats(people=2, repetitions=2)
+    kept = Intervals((0.3, 0.5, 0.7), 0.9, 0.9)
+    if request.param == "forest":  # trees have no weights to draw: these learned the squats
+        config = ScorerConfig(design="forest", trees=10, leaf=1)
+        grown = planted(data, 3.0 * data.incorrect, config, Work(tmp_path_factory.mktemp("forest")), "all")
+        return ScorerModel(request.param, grown, kept, "derived from a test")
     network = new_network(data, np.zeros(len(data)), request.param).eval()
     last = [layer for layer in network.dense if isinstance(layer, torch.nn.Linear)][-1]
     with torch.no_grad():
         last.weight.mul_(8)
-    return ScorerModel(request.param, network, Intervals((0.3, 0.5, 0.7), 0.9, 0.9), "derived from a test")
+    return ScorerModel(request.param, network, kept, "derived from a test")
 
 
 @pytest.fixture(scope="module")
@@ -100,10 +108,8 @@ def test_shipped_scorers_are_there_and_small() -> None:
         read_scorer("oracle")
 
 
-def test_damaged_weights_are_a_sentence(model: ScorerModel, tmp_path: object) -> None:
-    from pathlib import Path
-
-    folder = Path(str(tmp_path))
+def test_damaged_weights_are_a_sentence(model: ScorerModel, tmp_path: Path) -> None:
+    folder = tmp_path
     about = {"intervals": model.intervals.to_json(), "target": "", "anchors": {}}
     write(f"scorer-{model.design}", folder, model.network, about)
     data = squats(people=1, repetitions=1)
@@ -113,3 +119,22 @@ def test_damaged_weights_are_a_sentence(model: ScorerModel, tmp_path: object) ->
     (folder / f"scorer-{model.design}.safetensors").write_bytes(b"broken")
     with pytest.raises(ModelMissingError, match="missing or damaged"):
         read_scorer(model.design, folder)
+
+
+def test_the_forest_as_tensors_is_the_forest_that_was_grown(tmp_path: Path) -> None:
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    data = squats(people=3, repetitions=3)
+    target = 2.0 * data.incorrect + np.linspace(0, 1, len(data))
+    config = ScorerConfig(design="forest", trees=7, leaf=2, noise=0.0, style=0.0)
+    network = fit(data, target, config, Work(tmp_path), "all")
+    assert isinstance(network, ForestScorer)
+    xyz, exercise = torch.from_numpy(data.xyz), torch.from_numpy(data.exercise)
+    asked = network.asked(xyz, exercise).numpy()
+    trees = ExtraTreesRegressor(7, max_features=0.3, min_samples_leaf=2, random_state=0)
+    trees.fit(np.concatenate([asked, asked]), np.concatenate([target, target]))
+    assert predicted(network, data) == pytest.approx(trees.predict(asked), abs=0.02)
+    other = torch.full_like(exercise, 3)  # nobody showed this one
+    assert torch.allclose(network(xyz, other), torch.tensor(2.0))
+    with pytest.raises(TrainingError, match="cannot be fine-tuned"):
+        fit(data, target, config, Work(tmp_path), "again", tmp_path / "weights")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from pipeline.synthetic.actor import ActorSpec
 from pipeline.training import bad_3d, dataset, framework, scorer, scorer_measure, trimming
 from pipeline.training.dataset import DatasetError, Repetitions
 from pipeline.training.framework import TrainingError
+from pipeline.training.lifted import LIFTED
 from tests.pipeline.movements.analysed_runs import run_of
 from tests.pipeline.scoring.performed import clip, cut, in_space, squats
 
@@ -33,6 +35,10 @@ def on_squats(data: Repetitions, monkeypatch: pytest.MonkeyPatch) -> None:
     """UI-PRMD is private: the stages learn from the actor instead."""
     monkeypatch.setattr(scorer, "ui_prmd", lambda _sources: data)
     monkeypatch.setattr(bad_3d, "ui_prmd", lambda _sources: data)
+    from_video = replace(data, source=np.char.add(data.source, LIFTED), xyz=data.xyz + np.float32(0.01))
+    monkeypatch.setattr(scorer, "ui_prmd_lifted", lambda _sources, _views: from_video)
+    monkeypatch.setattr(bad_3d, "ui_prmd_lifted", lambda _sources, _views: from_video)
+    monkeypatch.setattr(bad_3d, "lifted_motions", lambda _name: [])
     monkeypatch.setattr(scorer_measure, "FORESTS", 5)
     monkeypatch.setattr(scorer_measure, "_DRAWS", 10)
 
@@ -55,10 +61,14 @@ def test_a_scorer_is_trained_resumed_measured_and_deployed(tmp_path: Path, data:
 
     framework.train(scorer.STAGE, config, folder)
     with np.load(folder / "held_out.npz") as stored:
-        assert np.isfinite(stored["score"]).all() and len(stored["score"]) == len(data)
+        assert np.isfinite(stored["score"]).all() and len(stored["score"]) == 2 * len(data)
+        assert np.array_equal(stored["target"][: len(data)], stored["target"][len(data) :])  # from video, the same goal
     metrics = framework.evaluate(scorer.STAGE, config, folder)
     assert 0 <= metrics["primary"]["low"] <= metrics["primary"]["value"] <= metrics["primary"]["high"] <= 1
     assert {"forest", "leaky_random_split_forest", "distance_formula", "spearman_of_target", "interval"} <= set(metrics)
+    assert metrics["video"]["repetitions"] == metrics["repetitions"] == len(data)
+    for method in ("network", "distance_formula"):
+        assert metrics["video"][method]["shift"] < 0.5  # a hundredth of a trunk length moves no score far
     assert (folder / "scorer.png").stat().st_size > 5000
     framework.deploy(scorer.STAGE, config, folder, "scorer", tmp_path / "checkpoints")
     loaded = read_scorer("cnn_lstm", tmp_path / "checkpoints")
@@ -108,6 +118,7 @@ def test_the_bad_3d_gate_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     framework.train(bad_3d.STAGE, config, tmp_path)
     metrics = framework.evaluate(bad_3d.STAGE, config, tmp_path)
     assert metrics["primary"]["value"] > 0.6
+    assert 0 <= metrics["exercise_recognised_from_video"] <= 1
     assert 0 < read_gate(tmp_path).threshold < 1
 
 

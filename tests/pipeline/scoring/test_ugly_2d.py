@@ -11,7 +11,8 @@ import pytest
 
 from pipeline import settings
 from pipeline.media import Frame
-from pipeline.networks.ugly_2d import CROP, FRAMES, MOTION, POSE, Ugly2D
+from pipeline.networks.ugly_2d import Ugly2D
+from pipeline.networks.ugly_2d_shape import CROP, FRAMES, MOTION, POSE
 from pipeline.poses import PoseSequence
 from pipeline.scoring.lift import LiftError
 from pipeline.scoring.ugly_2d import (

@@ -15,11 +15,11 @@ def test_a_killed_service_loses_no_acknowledged_job(tmp_path: Path) -> None:
 
 
 def test_a_killed_batch_ends_with_one_run_a_clip(tmp_path: Path) -> None:
-    outcome = kill_batch(tmp_path, kills=2, clips=4)
-    assert outcome.kills == 2
+    outcome = kill_batch(tmp_path, kills=1, clips=3, longest_s=4.0)
+    assert outcome.kills == 1
     assert outcome.runs == outcome.asked
     assert outcome.troubles == []
 
 
 def test_a_killed_inference_leaves_whole_runs_or_none(tmp_path: Path) -> None:
-    assert kill_infer(tmp_path, kills=1).troubles == []
+    assert kill_infer(tmp_path, kills=1, longest_s=4.0).troubles == []

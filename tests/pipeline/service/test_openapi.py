@@ -31,8 +31,10 @@ OPERATIONS = (
     "DELETE /jobs/{job_id}",
     "GET /jobs/{job_id}/result",
     "GET /jobs/{job_id}/results/{task}",
+    "GET /jobs/{job_id}/results/score/{stage}",
     "GET /jobs/{job_id}/overlay",
     "POST /poses/{task}",
+    "POST /poses/score/{stage}",
 )
 
 
