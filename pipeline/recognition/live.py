@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.poses import Array, PoseSequence
 from pipeline.recognition.classes import UNKNOWN
+from pipeline.recognition.places import chances_at
 from pipeline.recognition.recognizer import Recognizer, shipped
-from pipeline.recognition.segments import Segment, Timeline, decode, segments
-from pipeline.recognition.windows import HOP, MAX_GAP_S, RATE_HZ, WINDOW, cut, on_clock, window_centres
+from pipeline.recognition.segments import Segment, Timeline, decided, repetitions_within, segments
+from pipeline.recognition.windows import HOP, MAX_GAP_S, RATE_HZ, WINDOW, on_clock, window_centres
 from pipeline.skeletons import BLAZEPOSE_33, Skeleton
 
 _BEFORE_S = WINDOW / RATE_HZ + MAX_GAP_S  # of frames that a window and its neighbours need
 SETTLED = 3  # windows after a change before it is told: hysteresis in time
+COUNT_EVERY_S = 1.0  # repetitions are counted anew, which takes longer than a window's chances
+COUNTED_S = 12.0  # of the newest frames: a few slow repetitions
 
 
 class LiveRecognition:
     """Tells the exercise soon after it has begun or ended.
 
     Every window is computed once, as soon as all of its frames are there, so what is said of a moment comes half a
-    window (1.6 s) later. After ``finish`` the timeline is that of ``recognize`` on the same frames.
+    window (1.6 s) later. Where repetitions decide, they are counted in the newest frames, and what they have once
+    spoken for stands. ``finish`` counts whole stretches, so that the timeline is that of ``recognize`` on the same
+    frames, as long as the memory holds them all.
     """
 
     def __init__(
@@ -32,10 +38,10 @@ class LiveRecognition:
         person: int = 0,
         recognizer: Recognizer | None = None,
         *,
-        memory_s: float = 600.0,
+        memory_s: float = 120.0,
     ) -> None:
         if memory_s <= 2 * _BEFORE_S:
-            raise ValueError(f"memory_s must be above {2 * _BEFORE_S:.0f} seconds; ten minutes are usual.")
+            raise ValueError(f"memory_s must be above {2 * _BEFORE_S:.0f} seconds; two minutes are usual.")
         self.skeleton, self.image_size, self.person = skeleton, image_size, person
         self.recognizer = recognizer or shipped()
         self.memory_s = memory_s
@@ -49,6 +55,9 @@ class LiveRecognition:
         self._first_s = 0.0
         self._next: int | None = None
         self._told = UNKNOWN
+        self._state: NDArray[np.int64] = np.empty(0, np.int64)
+        self._counted: list[tuple[float, float, int]] = []  # from, to, repetitions
+        self._counted_s = -np.inf
 
     @property
     def timeline(self) -> Timeline:
@@ -56,7 +65,7 @@ class LiveRecognition:
         classes = self.recognizer.classes
         chances = np.array(self._chances).reshape(-1, len(classes))
         times = np.array(self._centres) / RATE_HZ
-        return Timeline(self.person, classes, times, chances, decode(chances, self.recognizer.calibration))
+        return Timeline(self.person, classes, times, chances, self._state)
 
     @property
     def current(self) -> str:
@@ -111,6 +120,7 @@ class LiveRecognition:
             return None
         self._look(np.arange(self._next, ready + 1, HOP, dtype=np.int64))
         self._forget(float(time_s))
+        self._decide(self._count_now)
         return self._tell(settled=SETTLED)
 
     def finish(self) -> str | None:
@@ -123,29 +133,58 @@ class LiveRecognition:
         rest = centres[centres >= self._next]
         if len(rest):
             self._look(rest)
+        self._decide(self._count_whole)
         return self._tell(settled=1)
 
     def _look(self, centres: NDArray[np.int64]) -> None:
-        times, points, scores, space = zip(*self._frames, strict=True)
-        xyz = np.stack(space)
-        seen = PoseSequence(
-            self.skeleton, np.array(times), np.stack(points), np.stack(scores),
-            xyz if np.isfinite(xyz).any() else None, self.image_size, self.person,
-        )  # fmt: skip
-        chances = self.recognizer.probabilities(cut(on_clock(seen), centres))
+        seen = self._seen(int(centres[0]) / RATE_HZ - _BEFORE_S)
+        chances = chances_at(self.recognizer, on_clock(seen), centres)
         self._centres.extend(int(one) for one in centres)
         self._chances.extend(chances)
         self._next = int(centres[-1]) + HOP
 
+    def _seen(self, from_s: float) -> PoseSequence:
+        """The frames from a moment on."""
+        newest: list[tuple[float, Array, Array, Array]] = []
+        for frame in reversed(self._frames):
+            if frame[0] < from_s:
+                break
+            newest.append(frame)
+        times, points, scores, space = zip(*reversed(newest), strict=True)
+        xyz = np.stack(space)
+        return PoseSequence(
+            self.skeleton, np.array(times), np.stack(points), np.stack(scores),
+            xyz if np.isfinite(xyz).any() else None, self.image_size, self.person,
+        )  # fmt: skip
+
+    def _decide(self, count: Callable[[float, float], int]) -> None:
+        line = self.timeline
+        self._state = decided(line.chances, line.time_s, self.recognizer.calibration, count)
+
+    def _count_now(self, start_s: float, end_s: float) -> int:
+        """Repetitions between two moments, seen from now: those that were counted before stand."""
+        before = max((found for since, to, found in self._counted if start_s < to and since < end_s), default=0)
+        now_s = self._frames[-1][0]
+        if before >= 2 or end_s < now_s - COUNTED_S or now_s - self._counted_s < COUNT_EVERY_S:
+            return before
+        self._counted_s = now_s
+        since_s = max(start_s, now_s - COUNTED_S)
+        found = repetitions_within(self._seen(since_s - 1.0), since_s, end_s)
+        if found > before:
+            self._counted.append((since_s, end_s, found))
+        return max(found, before)
+
+    def _count_whole(self, start_s: float, end_s: float) -> int:
+        return repetitions_within(self._seen(-np.inf), start_s, end_s)
+
     def _forget(self, now_s: float) -> None:
-        assert self._next is not None
-        needed_s = self._next / RATE_HZ - _BEFORE_S
-        while self._frames and self._frames[0][0] < needed_s:
+        while self._frames[0][0] < now_s - self.memory_s:
             self._frames.popleft()
         while self._centres and self._centres[0] / RATE_HZ < now_s - self.memory_s:
             self._centres.popleft()
             self._chances.popleft()
             self._first_s = max(self._first_s, now_s - self.memory_s)
+        self._counted = [span for span in self._counted if span[1] > now_s - self.memory_s]
 
     def _tell(self, *, settled: int) -> str | None:
         """The newest state, once it has held for ``settled`` windows."""

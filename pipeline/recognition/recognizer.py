@@ -38,12 +38,15 @@ class Calibration:
     classes: in the order of the scores.
     temperature: that the scores are divided by (Guo et al. 2017), fitted on the validation split.
     named_from: an exercise must be at least this likely, else the answer is unknown; from the validation split.
+    once_from, repeated_from: the same where one complete repetition is counted while it lasts, or more.
     """
 
     network: str
     classes: tuple[str, ...] = CLASSES
     temperature: float = 1.0
     named_from: float = 0.5
+    once_from: float = 0.5
+    repeated_from: float = 0.5
 
     def to_json(self) -> dict[str, object]:
         """Plain values for the file beside the weights."""
@@ -154,7 +157,9 @@ class Recognizer:
 
 
 def _calibration(values: Mapping[str, object]) -> Calibration:
-    known = {name: values[name] for name in ("network", "classes", "temperature", "named_from")}
+    known = {
+        name: values[name] for name in ("network", "classes", "temperature", "named_from", "once_from", "repeated_from")
+    }
     known["classes"] = tuple(known["classes"])  # type: ignore[arg-type]
     return Calibration(**known)  # type: ignore[arg-type]
 

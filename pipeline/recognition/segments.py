@@ -1,8 +1,17 @@
-"""From windows to a timeline: exercises with start, end, confidence and repetitions, for everybody in a clip."""
+"""From windows to a timeline: exercises with start, end, confidence and repetitions, for everybody in a clip.
+
+The decision is one over time. The windows' chances are read as the likeliest path of exercises that begin and end
+seldom (``decode``): an exercise must reach ``named_from`` in the mean, and outweigh the price of its beginning and its
+end. What the repetition counter, which knows no exercise, finds in the same time lowers that bar (``decided``): with a
+complete repetition ``once_from`` is enough, with two ``repeated_from``, and the price is less. For whoever walks, sits
+down or falls seldom repeats it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,12 +19,15 @@ from numpy.typing import NDArray
 
 from pipeline.poses import SCHEMA_VERSION, Array, PoseSequence, Recording
 from pipeline.recognition.classes import UNKNOWN, RecognitionError, label
+from pipeline.recognition.places import chances_at
 from pipeline.recognition.recognizer import Calibration, Recognizer, shipped
-from pipeline.recognition.windows import HOP, RATE_HZ, Clock, cut, on_clock, window_centres
+from pipeline.recognition.windows import HOP, RATE_HZ, on_clock, window_centres
 from pipeline.repetitions import find_repetitions
 
-SWITCH_CHANCE = 0.02  # of another exercise from one window to the next (0.53 s): about twice a minute
+PRICE = 4.0  # in log odds, of the beginning of an exercise and of its end; what a few sure windows earn
+PRICE_REPEATED = 2.0  # the same where repetitions speak for it
 SHORTEST_S = 1.3  # what is shorter is no exercise but a slip
+HALF_S = HOP / RATE_HZ / 2  # of the time that a window stands for
 REPETITION_MARGIN_S = 0.4  # how far a repetition may reach over its segment's ends
 
 
@@ -141,39 +153,64 @@ def recognize(
 
 def timeline(sequence: PoseSequence, recognizer: Recognizer) -> Timeline:
     """The chances of one person's windows, ``HOP`` samples apart, and the states after hysteresis."""
-    return clock_timeline(on_clock(sequence), recognizer, sequence.person)
-
-
-def clock_timeline(clock: Clock, recognizer: Recognizer, person: int = 0) -> Timeline:
-    """The same for landmarks that are on the even clock already."""
+    clock = on_clock(sequence)
     if not len(clock.points):
         nothing = np.empty((0, len(recognizer.classes)))
-        return Timeline(person, recognizer.classes, np.empty(0), nothing, np.empty(0, np.int64))
+        return Timeline(sequence.person, recognizer.classes, np.empty(0), nothing, np.empty(0, np.int64))
     centres = window_centres(clock.first, clock.first + len(clock.points) - 1)
-    chances = recognizer.probabilities(cut(clock, centres))
-    return Timeline(person, recognizer.classes, centres / RATE_HZ, chances, decode(chances, recognizer.calibration))
+    chances, time_s = chances_at(recognizer, clock, centres), centres / RATE_HZ
+    state = decided(chances, time_s, recognizer.calibration, partial(repetitions_within, sequence))
+    return Timeline(sequence.person, recognizer.classes, time_s, chances, state)
 
 
-def decode(chances: Array, calibration: Calibration) -> NDArray[np.int64]:
-    """(N,) class numbers: the likeliest path (Viterbi 1967) when exercises change seldom.
+def decided(
+    chances: Array, time_s: Array, calibration: Calibration, count: Callable[[float, float], int]
+) -> NDArray[np.int64]:
+    """(N,) class numbers: what stands by itself, and what repetitions speak for.
 
-    Unknown is favoured so that, alone, an exercise must reach ``named_from`` against it.
+    Args:
+        chances: (N, C) calibrated; unknown is the last class.
+        time_s: (N,) middles of the windows.
+        count: complete repetitions between two moments; asked only where they matter.
+    """
+    state = decode(chances, calibration.named_from, PRICE)
+    for needed, level in ((1, calibration.once_from), (2, calibration.repeated_from)):
+        loose = decode(chances, min(calibration.named_from, level), PRICE_REPEATED)
+        for run in _runs(loose):
+            number = int(loose[run[0]])
+            if number == chances.shape[1] - 1 or (state[run] == number).all():
+                continue
+            if count(float(time_s[run[0]]) - HALF_S, float(time_s[run[-1]]) + HALF_S) >= needed:
+                state[run] = number
+    return state
+
+
+def _runs(state: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+    """The indices of each stretch of one state."""
+    return np.split(np.arange(len(state)), np.flatnonzero(np.diff(state)) + 1) if len(state) else []
+
+
+def decode(chances: Array, named_from: float, price: float) -> NDArray[np.int64]:
+    """(N,) class numbers: the likeliest path (Viterbi 1967) when exercises begin and end seldom.
+
+    Unknown is favoured so that an exercise must reach ``named_from`` against it; the beginning of an exercise costs
+    ``price``, and its end (the clip's first and last window are no exception).
     """
     if not len(chances):
         return np.empty(0, np.int64)
     classes = chances.shape[1]
     scores = np.log(np.clip(chances, 1e-4, 1.0))
-    scores[:, -1] += np.log(calibration.named_from / (1 - calibration.named_from))
-    change = np.log(SWITCH_CHANCE / (classes - 1))
-    step = np.full((classes, classes), change)
-    np.fill_diagonal(step, np.log(1 - SWITCH_CHANCE))
-    total, back = scores[0], np.zeros((len(scores), classes), np.int64)
+    scores[:, -1] += np.log(named_from / (1 - named_from))
+    edge = np.append(np.full(classes - 1, -price), 0.0)
+    step = edge[:, None] + edge
+    np.fill_diagonal(step, 0.0)
+    total, back = scores[0] + edge, np.zeros((len(scores), classes), np.int64)
     for number in range(1, len(scores)):
         ways = total[:, None] + step
         back[number] = ways.argmax(axis=0)
         total = ways.max(axis=0) + scores[number]
     path = np.empty(len(scores), np.int64)
-    path[-1] = int(total.argmax())
+    path[-1] = int((total + edge).argmax())
     for number in range(len(scores) - 1, 0, -1):
         path[number - 1] = back[number, path[number]]
     return path
@@ -184,14 +221,12 @@ def segments(line: Timeline, sequence: PoseSequence, *, count: bool = True) -> l
     found: list[Segment] = []
     if not len(line.state) or not len(sequence):
         return found
-    half_s = HOP / RATE_HZ / 2
-    edges = np.flatnonzero(np.diff(line.state)) + 1
-    for run in np.split(np.arange(len(line.state)), edges):
+    for run in _runs(line.state):
         number = int(line.state[run[0]])
         if line.classes[number] == UNKNOWN:
             continue
-        start = max(float(line.time_s[run[0]]) - half_s, float(sequence.time_s[0]))
-        end = min(float(line.time_s[run[-1]]) + half_s, float(sequence.time_s[-1]))
+        start = max(float(line.time_s[run[0]]) - HALF_S, float(sequence.time_s[0]))
+        end = min(float(line.time_s[run[-1]]) + HALF_S, float(sequence.time_s[-1]))
         mean = line.chances[run].mean(axis=0)
         if end - start < SHORTEST_S:
             continue
@@ -206,7 +241,7 @@ def segments(line: Timeline, sequence: PoseSequence, *, count: bool = True) -> l
 
 
 def repetitions_within(sequence: PoseSequence, start_s: float, end_s: float) -> int:
-    """The complete repetitions between two moments (a little over the ends, which are only known to half a second)."""
+    """The complete repetitions between two moments (a little over the ends, which are only known to about a second)."""
     part = sequence.between(start_s - REPETITION_MARGIN_S, end_s + REPETITION_MARGIN_S)
     if part.frames_seen < 2:
         return 0

@@ -96,13 +96,16 @@ def resampled(time_s: Array, points: Array) -> Clock:
     return Clock(first, out.reshape(len(grid), *points.shape[1:]))
 
 
-def boxed(points: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Each frame in its own box: (..., 33, D) with the core joints spanning 0..1 in each dimension.
+def boxed(points: NDArray[np.floating], core_index: NDArray[np.int64] = CORE_INDEX) -> NDArray[np.float32]:
+    """Each frame in its own box: (..., J, D) with the core joints spanning 0..1 in each dimension.
 
     A frame with fewer than ``MIN_CORE`` core joints is missing; a dimension without extent or never seen is NaN.
+
+    Args:
+        points: (..., J, D), the 33 landmarks unless ``core_index`` says where the core joints are.
     """
     points = np.asarray(points, dtype=np.float32)
-    core = points[..., CORE_INDEX, :]
+    core = points[..., core_index, :]
     seen = np.isfinite(core)
     low = np.where(seen, core, np.inf).min(axis=-2, keepdims=True)
     high = np.where(seen, core, -np.inf).max(axis=-2, keepdims=True)

@@ -17,16 +17,19 @@ from numpy.typing import NDArray
 from pipeline import settings
 from pipeline.recognition.classes import CLASSES, UNKNOWN
 from pipeline.recognition.recognizer import MOTION, NETWORKS, Calibration, Recognizer, build, inputs, softmax
-from pipeline.recognition.segments import clock_timeline, decode
-from pipeline.recognition.windows import Clock
+from pipeline.recognition.segments import PRICE, decode
+from pipeline.recognition.windows import Clock, cut, window_centres
 from pipeline.training.framework import Stage, TrainingError, Work
 from pipeline.training.recognition_data import (
+    FILMS,
     DataChoice,
     Places,
+    Stock,
     load_tracks,
     places,
     plain_windows,
     source_weights,
+    stock_of,
     varied_windows,
 )
 from pipeline.training.recognition_sources import TRAIN, VALIDATION, Track
@@ -35,10 +38,9 @@ if TYPE_CHECKING:
     import torch
 
 CONFIG = Path(__file__).with_name("configs") / "recognition.toml"
-FILMS = ("repcount", "countix", "still", "upfall", "rendered", "corrected")  # what a pose model saw
 CHECK_WINDOWS = 6000  # of the validation split, at most
 GRADIENT_NORM = 5.0
-LEVELS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)  # thresholds that are tried
+LEVELS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)  # thresholds that are tried
 
 
 @dataclass(frozen=True)
@@ -58,15 +60,18 @@ class RecognitionConfig:
     epochs, windows_an_epoch, batch_size: rounds; each draws its windows anew.
     learning_rate, weight_decay, warmup: of AdamW with a cosine to 0; share of the steps that warm up.
     label_smoothing: keeps the scores from running away.
+    unknown_share: how often unknown is drawn, as a multiple of an exercise.
     film_share: of a class's windows, how many come from films (of real or rendered people).
-    named_at_most: share of the validation's unknown windows that may be named; sets the threshold.
+    named_at_most: share of the time of validation films without an exercise that may be named; sets the threshold.
+    once_from, repeated_from: the threshold where one complete repetition is counted, or more; with two, an exercise
+        need only be likelier than none.
     """
 
     network: str = MOTION
     seed: int = 7
     data: str = ""
     sources: tuple[str, ...] = (
-        "repcount", "countix", "still", "upfall", "rendered", "ui_prmd", "mocap", "kinect", "actor", "grafted",
+        "repcount", "countix", "still", "gym", "upfall", "rendered", "ui_prmd", "mocap", "kinect", "actor", "grafted",
     )  # fmt: skip
     corrected: tuple[str, ...] = ()
     daily_takes: int = 34
@@ -82,8 +87,11 @@ class RecognitionConfig:
     weight_decay: float = 0.02
     warmup: float = 0.05
     label_smoothing: float = 0.05
+    unknown_share: float = 1.5
     film_share: float = 0.65
-    named_at_most: float = 0.01
+    named_at_most: float = 0.015
+    once_from: float = 0.75
+    repeated_from: float = 0.5
 
     def __post_init__(self) -> None:
         if self.network not in NETWORKS:
@@ -108,13 +116,14 @@ def train(config: RecognitionConfig, work: Work) -> None:
     found, check = places(tracks, TRAIN), _some(places(tracks, VALIDATION), CHECK_WINDOWS, config.seed)
     if not len(found.track) or not len(check.track):
         raise TrainingError("A split is empty: choose more sources or takes.")
-    weights = source_weights(tracks, found, FILMS, config.film_share)
+    weights = source_weights(tracks, found, FILMS, config.film_share, config.unknown_share)
+    stock = stock_of(tracks, config.network)
     check_inputs = torch.from_numpy(inputs(config.network, plain_windows(tracks, check)))
     network = build(config.network)
     if work.start is not None:
         network.load_state_dict(load_file(work.start))
     if config.network == "tcn" and work.start is None:
-        _standardise(network, tracks, found, config)
+        _standardise(network, stock, found, config)
     steps = config.epochs * -(-config.windows_an_epoch // config.batch_size)
     optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -136,7 +145,7 @@ def train(config: RecognitionConfig, work: Work) -> None:
         batches = np.array_split(drawn, -(-len(drawn) // config.batch_size))
         for number, rows in enumerate(batches):
             part = Places(found.track[rows], found.centre[rows], found.label[rows])
-            values = torch.from_numpy(inputs(config.network, varied_windows(tracks, part, rng)))
+            values = torch.from_numpy(_inputs(config.network, varied_windows(stock, part, rng)))
             loss = loss_of(network(values), torch.from_numpy(part.label))
             optimizer.zero_grad()
             loss.backward()
@@ -170,12 +179,17 @@ def _some(found: Places, most: int, seed: int) -> Places:
     return Places(found.track[rows], found.centre[rows], found.label[rows])
 
 
-def _standardise(network: Any, tracks: Sequence[Track], found: Places, config: RecognitionConfig) -> None:
+def _inputs(network: str, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of the windows of a stock, which has only what the network looks at."""
+    return windows if network == MOTION else inputs(network, windows)
+
+
+def _standardise(network: Any, stock: Stock, found: Places, config: RecognitionConfig) -> None:
     """The features' mean and spread over some training windows, as the network's own buffers."""
     import torch
 
     some = _some(found, 2000, config.seed)
-    values = inputs(config.network, varied_windows(tracks, some, np.random.default_rng(config.seed)))
+    values = _inputs(config.network, varied_windows(stock, some, np.random.default_rng(config.seed)))
     flat = values.reshape(-1, values.shape[-1])
     network.mean.copy_(torch.from_numpy(np.nanmean(flat, axis=0)))
     network.scale.copy_(torch.from_numpy(np.maximum(np.nanstd(flat, axis=0), 1e-3)))
@@ -207,11 +221,11 @@ def calibrated(
     recognizer: Recognizer, tracks: Sequence[Track], check: Places, config: RecognitionConfig
 ) -> Calibration:
     """Temperature by the likelihood of the windows' labels (Guo et al. 2017), and the least threshold at which no more
-    than ``named_at_most`` of the time of tracks without an exercise is named, after hysteresis."""
+    than ``named_at_most`` of the time of films without an exercise is named where nothing is repeated."""
     from scipy.optimize import minimize_scalar
 
     scores = recognizer.logits(plain_windows(tracks, check))
-    weights = source_weights(tracks, check, FILMS, config.film_share)
+    weights = source_weights(tracks, check, FILMS, config.film_share, config.unknown_share)
 
     def loss(log_temperature: float) -> float:
         chances = softmax(scores / np.exp(log_temperature))
@@ -219,15 +233,32 @@ def calibrated(
         return float(-(weights * np.log(right)).sum())
 
     temperature = float(np.exp(minimize_scalar(loss, bounds=(-2.0, 2.0), method="bounded").x))
-    found = replace(recognizer.calibration, temperature=round(temperature, 4))
-    idle = [track for track in tracks if track.split == VALIDATION and (track.label == CLASSES.index(UNKNOWN)).all()]
-    lines = [clock_timeline(Clock(0, track.points), Recognizer(recognizer.network, found)) for track in idle]
+    found = replace(
+        recognizer.calibration,
+        temperature=round(temperature, 4),
+        once_from=config.once_from,
+        repeated_from=config.repeated_from,
+    )
+    calm = Recognizer(recognizer.network, found)
+    unknown = CLASSES.index(UNKNOWN)
+    idle: dict[str, list[NDArray[np.float64]]] = {}
+    for track in tracks:
+        if track.split == VALIDATION and track.source in FILMS and (track.label == unknown).all():
+            idle.setdefault(track.source, []).append(chances_of(calm, track))
     for level in LEVELS:
         found = replace(found, named_from=level)
-        named = [(decode(line.chances, found) != CLASSES.index(UNKNOWN)).mean() for line in lines if len(line.state)]
-        if not named or np.mean(named) <= config.named_at_most:
+        shares = [
+            np.mean(np.concatenate([decode(chances, level, PRICE) for chances in own]) != unknown)
+            for own in idle.values()
+        ]
+        if not shares or np.mean(shares) <= config.named_at_most:
             break
     return found
+
+
+def chances_of(recognizer: Recognizer, track: Track) -> NDArray[np.float64]:
+    """(N, C) of all of a track's windows."""
+    return recognizer.probabilities(cut(Clock(0, track.points), window_centres(0, max(0, len(track.points) - 1))))
 
 
 def evaluate(config: RecognitionConfig, work: Work) -> dict[str, Any]:

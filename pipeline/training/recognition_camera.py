@@ -94,6 +94,23 @@ def with_arms_of(body_m: Array, donor_m: Array) -> Array:
     return out
 
 
+def with_arms_turned(body_m: Array, turn_deg: float) -> Array:
+    """The body with both arms turned outwards about the trunk: 90 degrees make a lateral raise of a front raise.
+
+    (T, 33, 3) metres, y up.
+    """
+    out = np.array(body_m)
+    axes = _trunk_axes(body_m)
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        turn = np.radians(turn_deg) * sign
+        about = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
+        whole = axes @ about @ np.swapaxes(axes, 1, 2)
+        shoulder = body_m[:, _AT[f"{side}_shoulder"]]
+        for joint in (_AT[f"{side}_{name}"] for name in ("elbow", "wrist", "pinky", "index", "thumb")):
+            out[:, joint] = shoulder + np.einsum("tij,tj->ti", whole, body_m[:, joint] - shoulder)
+    return out
+
+
 def _trunk_axes(points_m: Array) -> Array:
     """(T, 3, 3) columns: across the shoulders, up the trunk, forwards."""
     across = points_m[:, _AT["left_shoulder"]] - points_m[:, _AT["right_shoulder"]]

@@ -12,13 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import settings
+from pipeline.poses import PoseSequence
 from pipeline.recognition.classes import CLASSES, UNKNOWN
-from pipeline.recognition.windows import CORE_INDEX, HOP, WINDOW, boxed, mirrored, seen_frames
+from pipeline.recognition.recognizer import MOTION
+from pipeline.recognition.windows import CORE_INDEX, HOP, RATE_HZ, WINDOW, boxed, seen_frames
+from pipeline.skeletons import BLAZEPOSE_33
+from pipeline.training import recognition_frames as frames
 from pipeline.training import recognition_sources as sources
 from pipeline.training.framework import TrainingError
 from pipeline.training.recognition_sources import NOBODY_KNOWS, Body, Track
 
-VERSION = 5  # of what the sources give; a cached set of another version is made again
+VERSION = 7  # of what the sources give; a cached set of another version is made again
+SOURCES = frozenset({"repcount", "countix", "still", "gym", "upfall", "rendered", "ui_prmd", "mocap", "kinect", "actor",
+                     "grafted"})  # fmt: skip
+FILMS = ("repcount", "countix", "still", "gym", "upfall", "rendered", "corrected")  # what a pose model saw
 NEEDED_SEEN = 15
 _LABEL_SPAN = HOP  # samples around the middle of a window that must share its label
 
@@ -60,18 +67,19 @@ def _gather(choice: DataChoice, progress: Callable[[str, float], None]) -> list[
     tracks: list[Track] = []
     bodies: list[Body] = []
     donors: list[Body] = []
-    known = {"repcount", "countix", "still", "upfall", "ui_prmd", "mocap", "kinect", "actor", "grafted", "rendered"}
-    if odd := sorted(set(choice.sources) - known):
-        raise TrainingError(f"There is no source {', '.join(odd)}; there are {', '.join(sorted(known))}.")
+    if odd := sorted(set(choice.sources) - SOURCES):
+        raise TrainingError(f"There is no source {', '.join(odd)}; there are {', '.join(sorted(SOURCES))}.")
     try:
         for source in choice.sources:
             progress(f"reading {source}", 0.0)
             if source == "repcount":
                 tracks += sources.repcount(choice.root)
             elif source == "countix":
-                tracks += sources.countix(choice.root, rng)
+                tracks += frames.countix(choice.root, rng)
             elif source == "still":
-                tracks += sources.still(choice.root, rng)
+                tracks += frames.still(choice.root, rng)
+            elif source == "gym":
+                tracks += frames.gym(choice.root, rng)
             elif source == "upfall":
                 tracks += sources.daily_life(progress, choice.daily_takes)
             elif source == "rendered":
@@ -86,6 +94,7 @@ def _gather(choice: DataChoice, progress: Callable[[str, float], None]) -> list[
                 bodies += sources.kinect_sets(choice.root)
             elif source == "actor":
                 donors += sources.actor(rng, choice.actor_exercises, choice.actor_others)
+                donors += list(sources.lateral_raises(donors, rng))
         if "grafted" in choice.sources:
             bodies += list(sources.grafted(bodies, donors, rng, choice.grafted))
         for path in choice.corrected:
@@ -160,9 +169,10 @@ def places(tracks: Sequence[Track], split: str, step: int = HOP) -> Places:
 
 
 def source_weights(
-    tracks: Sequence[Track], found: Places, real: Sequence[str], real_share: float
+    tracks: Sequence[Track], found: Places, real: Sequence[str], real_share: float, unknown_share: float = 1.5
 ) -> NDArray[np.float64]:
-    """How often each window is drawn: classes alike (unknown five times), within a class real films ``real_share``.
+    """How often each window is drawn: classes alike (unknown ``unknown_share`` times as often), within a class real
+    films ``real_share``.
 
     Within that, every video, subject or actor counts alike by the root of its length.
     """
@@ -171,62 +181,110 @@ def source_weights(
     weights = np.zeros(len(names))
     groups = np.array([track.group for track in tracks])[found.track]
     for label in np.unique(found.label):
-        share = 5.0 if label == CLASSES.index(UNKNOWN) else 1.0
+        share = unknown_share if label == CLASSES.index(UNKNOWN) else 1.0
         for film in (True, False):
             members = np.flatnonzero((found.label == label) & (films == film))
             if not len(members):
                 continue
             other = ((found.label == label) & (films != film)).any()
             part = share * ((real_share if film else 1 - real_share) if other else 1.0)
-            sizes = dict(zip(*np.unique(groups[members], return_counts=True), strict=True))
-            own = np.array([1 / np.sqrt(sizes[group]) for group in groups[members]])
-            per_source = {name: own[names[members] == name].sum() for name in np.unique(names[members])}
-            own = own / np.array([np.sqrt(per_source[name]) for name in names[members]])
+            _, which, sizes = np.unique(groups[members], return_inverse=True, return_counts=True)
+            own = 1 / np.sqrt(sizes[which])
+            _, which = np.unique(names[members], return_inverse=True)
+            own = own / np.sqrt(np.bincount(which, own)[which])
             weights[members] = part * own / own.sum()
     return weights / weights.sum()
 
 
 def plain_windows(tracks: Sequence[Track], found: Places) -> NDArray[np.float32]:
     """(N, WINDOW, 33, 3) boxed, as they are."""
-    return boxed(_cut(tracks, found, np.ones(len(found.track))))
+    out = np.full((len(found.track), WINDOW, 33, 3), np.nan, np.float32)
+    for row, (number, centre) in enumerate(zip(found.track, found.centre, strict=True)):
+        points, first = tracks[number].points, centre - WINDOW // 2
+        inside = slice(max(0, first), min(len(points), first + WINDOW))
+        out[row, inside.start - first : inside.stop - first] = points[inside]
+    return boxed(out)
 
 
-def varied_windows(tracks: Sequence[Track], found: Places, rng: np.random.Generator) -> NDArray[np.float32]:
-    """The same at other speeds, tilted, stretched, noisy, mirrored, with joints and ends missing.
+BOXED = frozenset({"repcount", "corrected"})  # sources whose landmarks have no place, size and aspect
+USUAL_ASPECT = 0.6  # width over height of a box, put back where the source has lost it
+
+
+def sequence_of(track: Track) -> PoseSequence:
+    """The track as a person 400 px high, for what asks for poses."""
+    points = np.asarray(track.points, np.float64)
+    if track.source in BOXED:
+        points = points * (USUAL_ASPECT, 1.0, 1.0)
+    heights = np.ptp(points[:, CORE_INDEX, 1], axis=1)
+    heights = heights[np.isfinite(heights) & (heights > 0)]
+    xy_px = points[..., :2] * (400.0 / np.median(heights) if len(heights) else 1.0)
+    seen = np.isfinite(xy_px).all(axis=-1)
+    space = points * (1.0, -1.0, -1.0) if np.isfinite(points[..., 2]).any() else None
+    return PoseSequence(
+        BLAZEPOSE_33, np.arange(len(points)) / RATE_HZ, xy_px, seen.astype(np.float64), space, (640, 480), 0
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Stock:
+    """All tracks behind one another, boxed, and of them only what a network looks at.
+
+    points: (S, J, D); start, end: (N,) first sample of each track and the one after its last; exact: (N,) whether it
+    was projected from space; core: (13,) where the core joints are among the J; mirror: (J,) order in a mirror.
+    """
+
+    points: NDArray[np.float32]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    exact: NDArray[np.bool_]
+    core: NDArray[np.int64]
+    mirror: NDArray[np.int64]
+
+
+def stock_of(tracks: Sequence[Track], network: str) -> Stock:
+    """The stock for a network: 13 joints in the picture, or everything for the baseline's 189 features."""
+    joints = CORE_INDEX if network == MOTION else np.arange(len(BLAZEPOSE_33))
+    dimensions = 2 if network == MOTION else 3
+    where = {int(joint): number for number, joint in enumerate(joints)}
+    end = np.cumsum([len(track.points) for track in tracks])
+    return Stock(
+        points=np.concatenate([boxed(track.points)[:, joints, :dimensions] for track in tracks]),
+        start=np.concatenate([[0], end[:-1]]),
+        end=end,
+        exact=np.array([track.source in EXACT for track in tracks]),
+        core=np.array([where[int(joint)] for joint in CORE_INDEX]),
+        mirror=np.array([where[BLAZEPOSE_33.mirror_order[int(joint)]] for joint in joints]),
+    )
+
+
+def varied_windows(stock: Stock, found: Places, rng: np.random.Generator) -> NDArray[np.float32]:
+    """(N, WINDOW, J, D) boxed, at other speeds, tilted, stretched, noisy, mirrored, with joints and ends missing.
 
     What is projected from space is spoiled more than what a pose model saw.
     """
     count = len(found.track)
-    points = _cut(tracks, found, np.exp(rng.uniform(np.log(0.75), np.log(1.33), count)), rng.integers(-3, 4, count))
-    exact = np.array([tracks[number].source in EXACT for number in found.track])
-    points = boxed(points)
+    speed = np.exp(rng.uniform(-1, 1, count) * np.log(FASTEST))
+    at = (found.centre + rng.integers(-3, 4, count))[:, None] + (np.arange(WINDOW) - WINDOW // 2) * speed[:, None]
+    at += stock.start[found.track][:, None]
+    low = np.floor(at).astype(np.int64)
+    share = (at - low)[..., None, None].astype(np.float32)
+    inside = (low >= stock.start[found.track][:, None]) & (low < stock.end[found.track][:, None] - 1)
+    low = np.clip(low, 0, len(stock.points) - 2)
+    points = stock.points[low] * (1 - share) + stock.points[low + 1] * share
+    points[~inside] = np.nan
     points[..., :2] = _tilted(points[..., :2], rng)
-    points += _noise(points.shape, exact, rng)
-    points = _with_missing(points, rng)
-    out = boxed(points)
+    points += _noise(points.shape, stock.exact[found.track], rng)
+    points = _with_missing(points, stock.core, rng)
+    out = boxed(points, stock.core)
     flip = rng.random(count) < 0.5
-    out[flip] = mirrored(out[flip])
+    mirror = out[flip][..., stock.mirror, :]
+    mirror[..., 0] = 1.0 - mirror[..., 0]
+    out[flip] = mirror
     return out
 
 
+FASTEST = 1.4  # and slowest the inverse
 EXACT = frozenset({"ui_prmd", "mocap", "irds", "utkinect", "precog", "actor", "grafted"})
-
-
-def _cut(
-    tracks: Sequence[Track], found: Places, speed: NDArray[np.float64], shift: NDArray[np.int64] | None = None
-) -> NDArray[np.float32]:
-    out = np.full((len(found.track), WINDOW, 33, 3), np.nan, np.float32)
-    around = np.arange(WINDOW) - WINDOW // 2
-    for row, (number, centre) in enumerate(zip(found.track, found.centre, strict=True)):
-        points = tracks[number].points
-        at = centre + (0 if shift is None else shift[row]) + around * speed[row]
-        low = np.floor(at).astype(int)
-        share = (at - low)[:, None, None].astype(np.float32)
-        inside = (low >= 0) & (low < len(points) - 1) if speed[row] != 1.0 else (low >= 0) & (low < len(points))
-        high = np.minimum(low[inside] + 1, len(points) - 1)
-        with_next = points[low[inside]] * (1 - share[inside]) + points[high] * share[inside]
-        out[row, inside] = points[low[inside]] if speed[row] == 1.0 else with_next
-    return out
 
 
 def _tilted(xy: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
@@ -251,13 +309,15 @@ def _noise(shape: tuple[int, ...], exact: NDArray[np.bool_], rng: np.random.Gene
     return np.asarray((quick * 0.5 + slow * 0.8 + constant) * level[:, None, :, None], np.float32)
 
 
-def _with_missing(points: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _with_missing(
+    points: NDArray[np.float32], core: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.float32]:
     """Lost joints (an ankle, both legs, an arm), short gaps, and windows that begin late or end early."""
     count, samples = points.shape[:2]
-    legs, feet = CORE_INDEX[9:], CORE_INDEX[11:]
+    legs, feet = core[9:], core[11:]
     for row in np.flatnonzero(rng.random(count) < 0.25):
         kind = rng.integers(4)
-        lost = [feet, legs, CORE_INDEX[[rng.integers(13)]], CORE_INDEX[:1]][kind]
+        lost = [feet, legs, core[[rng.integers(13)]], core[:1]][kind]
         start, end = np.sort(rng.integers(0, samples + 1, 2)) if rng.random() < 0.5 else (0, samples)
         points[row, start:end, lost] = np.nan
     for row in np.flatnonzero(rng.random(count) < 0.2):

@@ -6,13 +6,12 @@ actor: what was filmed together stays together. The clips of ``media`` are never
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
 import io
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import fsspec  # type: ignore[import-untyped]
@@ -22,9 +21,9 @@ from numpy.typing import NDArray
 from pipeline.poses import Array
 from pipeline.recognition.classes import CLASSES, UNKNOWN
 from pipeline.recognition.labels import read_labels
-from pipeline.recognition.windows import RATE_HZ, resampled
+from pipeline.recognition.windows import RATE_HZ, WINDOW, resampled
 from pipeline.skeletons import UI_PRMD_22
-from pipeline.training.recognition_camera import as_blazepose, seen_by_camera, with_arms_of
+from pipeline.training.recognition_camera import as_blazepose, seen_by_camera, with_arms_of, with_arms_turned
 
 CLASS = {name: number for number, name in enumerate(CLASSES)}
 NOBODY_KNOWS = -1  # the label of samples that are not trained on
@@ -80,18 +79,22 @@ def split_evenly(groups: dict[str, str], test: float = 0.2, validation: float = 
     return sides
 
 
-# --- films: RepCount, salient frames of Countix -----------------------------------------------------------------------
+# --- films: RepCount -----------------------------------------------------------------------
 
 REPCOUNT = "repcount/repcount_test152.npz"
 REPCOUNT_CLASSES = {"squat": "squat", "push_up": "push_up", "pull_up": "pull_up", "sit_up": "sit_up",
                     "jump_jack": "jumping_jack", "front_raise": "front_raise",
                     "bench_pressing": "bench_press"}  # fmt: skip
-REST_S = 0.7  # nearer to a repetition than this, nobody knows whether it has begun
+REST_S = 1.6  # between two repetitions of a set, at most: half a window
+CLEAR_S = WINDOW / RATE_HZ / 2 + 0.7  # further than this from a repetition, no window sees any of it
 ASSUMED_FPS = 30.0
 
 
 def repcount(root: str) -> Iterator[Track]:
-    """RepCount: landmarks of 152 videos, labelled within their repetitions; the rest, and other sports, are unknown."""
+    """RepCount: landmarks of 152 videos, labelled within their repetitions; other sports are unknown.
+
+    What lies outside the repetitions is left out: in several videos the exercise goes on after the last one annotated.
+    """
     data = _arrays(root, REPCOUNT)
     scale, offset = float(data["scale"]), data["offset"]
     labels = [str(label) for label in data["label"]]
@@ -109,101 +112,26 @@ def repcount(root: str) -> Iterator[Track]:
         if known != UNKNOWN:
             spans = data["rep_start_end"][data["rep_video"] == number] / ASSUMED_FPS
             marks = samples_within(clock.time_s, spans, CLASS[known])
+            marks[marks == CLASS[UNKNOWN]] = NOBODY_KNOWS
         yield Track(
             "repcount", f"{name}/{number}", sides[f"{name}/{number}"], name, clock.points.astype(np.float32), marks
         )
 
 
 def samples_within(time_s: Array, spans: Array, inside: int) -> NDArray[np.int8]:
-    """Labels of samples: ``inside`` in the spans (and short rests), unknown well away, nobody knows between."""
+    """Labels of samples: ``inside`` from the first repetition of a set to its last, with the rests between them.
+
+    Unknown only where a whole window is clear of every repetition; nearer than that, nobody knows.
+    """
     marks = np.full(len(time_s), CLASS[UNKNOWN], np.int8)
     for start, end in spans:
-        near = (time_s > start - REST_S) & (time_s < end + REST_S)
-        marks[near & (marks == CLASS[UNKNOWN])] = NOBODY_KNOWS
+        marks[(time_s > start - CLEAR_S) & (time_s < end + CLEAR_S)] = NOBODY_KNOWS
     for start, end in spans:
         marks[(time_s >= start) & (time_s <= end)] = inside
-    gaps = spans[1:, 0] - spans[:-1, 1] if len(spans) > 1 else np.empty(0)
-    for (_, end), (start, _), gap in zip(spans[:-1], spans[1:], gaps, strict=True):
-        if gap < REST_S:
+    for (_, end), (start, _) in pairwise(spans):
+        if start - end < REST_S:
             marks[(time_s >= end) & (time_s <= start)] = inside
     return marks
-
-
-COUNTIX = "repcount/countix_train_salient_poses.csv.gz"
-COUNTIX_CLASSES = {"squat": "squat", "push_up": "push_up", "pull_ups": "pull_up", "sit_up": "sit_up", "lunge": "lunge",
-                   "front_raise": "front_raise", "bench_pressing": "bench_press"}  # fmt: skip
-# Seconds there and back, as in RepCount's own annotations (and slow ones besides).
-_PERIOD_S = {"squat": (1.4, 4.0), "push_up": (1.0, 3.2), "pull_up": (1.4, 4.0), "sit_up": (1.4, 4.0),
-             "lunge": (1.6, 4.5), "front_raise": (1.6, 4.2), "bench_press": (1.2, 4.0)}  # fmt: skip
-
-
-def countix(root: str, rng: np.random.Generator, takes: int = 3) -> Iterator[Track]:
-    """Repetitions made of real single frames: to and fro between a video's two salient poses, in its own pixels."""
-    frames: dict[tuple[str, str], dict[str, list[Array]]] = defaultdict(lambda: defaultdict(list))
-    with gzip.open(open_file(root, COUNTIX), "rt") as file:
-        for row in csv.reader(file):
-            if row[1] in COUNTIX_CLASSES:
-                _, _, pose, video, _ = row[0].split("/")
-                frames[row[1], video][pose].append(np.array(row[2:101], dtype=float).reshape(33, 3))
-    for (label, video), poses in sorted(frames.items()):
-        if not (poses["salient1"] and poses["salient2"]):
-            continue
-        name = COUNTIX_CLASSES[label]
-        for take in range(takes):
-            points = _to_and_fro(poses["salient1"], poses["salient2"], _PERIOD_S[name], rng)
-            group = f"countix/{label}/{video}"
-            yield Track(
-                "countix", group, split_of(group), f"{video}-{take}", points, np.full(len(points), CLASS[name], np.int8)
-            )
-
-
-def _to_and_fro(
-    first: list[Array],
-    second: list[Array],
-    period_s: tuple[float, float],
-    rng: np.random.Generator,
-    seconds: float = 9.0,
-) -> NDArray[np.float32]:
-    points = []
-    period = rng.uniform(*period_s)
-    pause = rng.uniform(0, 0.35)
-    here = first[rng.integers(len(first))]
-    total = 0.0
-    while total < seconds:
-        for poses in (second, first):
-            there = poses[rng.integers(len(poses))]
-            samples = max(3, round(period / 2 * rng.uniform(0.8, 1.25) * RATE_HZ))
-            share = np.clip(np.linspace(-pause / 2, 1 + pause / 2, samples, endpoint=False), 0, 1)
-            share = (1 - np.cos(np.pi * share)) / 2
-            points.append(here + (there - here) * share[:, None, None])
-            here = there
-            total += samples / RATE_HZ
-    return np.concatenate(points).astype(np.float32)
-
-
-def still(root: str, rng: np.random.Generator, frames: int = 900) -> Iterator[Track]:
-    """Held poses of real single frames: nobody exercises who does not move."""
-    rows: list[tuple[str, Array]] = []
-    with gzip.open(open_file(root, COUNTIX), "rt") as file:
-        rows += [(row[0].split("/")[3], np.array(row[2:101], dtype=float)) for row in csv.reader(file)]
-    with gzip.open(open_file(root, "landmark_frames/mlkit_fitness_pose_samples.csv.gz"), "rt") as file:
-        rows += [(row[0], np.array(row[2:101], dtype=float)) for row in csv.reader(file)]
-    with gzip.open(open_file(root, "landmark_frames/kaggle_physical_exercise_recognition_train.csv.gz"), "rt") as file:
-        rows += [(f"kaggle-{row[0]}", np.array(row[2:101], dtype=float)) for row in list(csv.reader(file))[1:]]
-    for number in rng.permutation(len(rows))[:frames]:
-        name, values = rows[number]
-        points = np.repeat(values.reshape(1, 33, 3), 60, axis=0)
-        box = np.ptp(values.reshape(33, 3), axis=0)
-        drift = np.cumsum(rng.normal(0, 0.0025, points.shape), axis=0) * box
-        group = f"still/{name}"
-        yield Track(
-            "still",
-            group,
-            split_of(group),
-            name,
-            (points + drift).astype(np.float32),
-            np.full(60, CLASS[UNKNOWN], np.int8),
-        )
 
 
 def corrected(pattern: str) -> Iterator[Track]:
@@ -375,8 +303,6 @@ def actor(rng: np.random.Generator, exercises: int, others: int) -> Iterator[Bod
             if known:
                 spans = np.array([(rep.start_s, rep.end_s) for rep in truth.repetitions])
                 marks = samples_within(truth.time_s, spans, CLASS[motion])
-                near = marks == NOBODY_KNOWS  # the actor stands exactly still between: known to the frame
-                marks[near] = CLASS[UNKNOWN] if motion in ("squat", "lunge", "biceps_curl") else NOBODY_KNOWS
             group = f"actor/{motion}/{number}"
             yield Body("actor", group, f"{motion}-{number}", truth.joints_m, marks)
 
@@ -396,6 +322,15 @@ def grafted(bodies: list[Body], donors: list[Body], rng: np.random.Generator, co
             part = body.points_m[start : start + length]
             mixed = with_arms_of(part, donor.points_m[:length])
             yield Body("grafted", body.group, f"{exercise}-{body.name}-{number}", mixed, donor.label[:length])
+
+
+def lateral_raises(donors: list[Body], rng: np.random.Generator) -> Iterator[Body]:
+    """The actor's front raises with the arms turned to the side: repeated, alike, and none of the exercises."""
+    for donor in donors:
+        if donor.name.startswith("front_raise"):
+            marks = np.where(donor.label == CLASS["front_raise"], CLASS[UNKNOWN], donor.label).astype(np.int8)
+            points = with_arms_turned(donor.points_m, float(rng.uniform(60, 100)))
+            yield Body("actor", donor.group, f"lateral_raise-{donor.name}", points, marks)
 
 
 def filmed(body: Body, rng: np.random.Generator, views: int) -> Iterator[Track]:
