@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from pipeline.poses import PoseSequence
 from pipeline.synthetic.timeline import FallTimes
 from pipeline.training import framework
 from pipeline.training.fall_baselines import floor_features, network_input, rule_votes
-from pipeline.training.fall_data import kinect_examples, training_rows, well_seen, windows_of
+from pipeline.training.fall_data import kinect_examples, parts_of, training_rows, well_seen, windows_of
 from pipeline.training.fall_measure import Tally, match, poisson_rate
 from pipeline.training.fall_scenes import SCENES, acted_examples
 from pipeline.training.fall_sources import NEVER_TRAIN, falling_times, training_takes
@@ -122,6 +123,18 @@ def test_acted_scenes_repeat_and_their_falls_lie_where_they_say() -> None:
             assert windows.label[np.argmin(np.abs(windows.grid.time_s - middle))] == 1
         else:
             assert not (windows.label == 1).any()
+
+
+def test_copies_begin_late_or_end_early_and_keep_their_fall() -> None:
+    example = next(one for one in acted_examples(30, seed=4) if one.falls and len(one.sequence) > 60)
+    fall = example.falls[0]
+    early, late = parts_of(example, seed=1)
+    assert early.falls == late.falls == (fall,)
+    assert early.sequence.time_s[0] == example.sequence.time_s[0]
+    assert fall.impact_s < early.sequence.time_s[-1] <= fall.impact_s + 1.6
+    assert fall.onset_s - 1.25 <= late.sequence.time_s[0] < fall.onset_s
+    assert parts_of(example, seed=1)[1].sequence.time_s[0] == late.sequence.time_s[0], "the same seed, the same copies"
+    assert parts_of(replace(example, sequence=example.sequence.select(slice(0, 5))), seed=1) == []
 
 
 def test_training_rows_balance_falls_and_life() -> None:
