@@ -1,7 +1,8 @@
 """Every way of lifting on the same held-out people: ``python -m benchmarks.lift --trained outputs/training``.
 
-Rows: the floor's dense pair, the temporal network, SimpleBaseline3D and VideoPose3D trained on the same data, and
-BlazePose's own world key points. Columns: exact, noisy and detected 2D. Writes ``benchmarks/lift.md``.
+Rows: the floor's dense pair, the temporal network, SimpleBaseline3D and VideoPose3D trained on the same data (for 600
+steps, beside the temporal network for as many), and BlazePose's own world key points. Columns: exact, noisy and
+detected 2D. Writes ``benchmarks/lift.md``.
 """
 
 from __future__ import annotations
@@ -23,24 +24,24 @@ from pipeline.training.lift_training import Errors, errors, interval
 
 NAMES = {
     "dense": "dense pair (the floor's design)",
-    "simple_baseline": "SimpleBaseline3D, 1 frame",
-    "video_pose": "VideoPose3D, 27 frames",
     "temporal": "temporal network (shipped)",
+    "short": "temporal network, 600 steps",
+    "video_pose": "VideoPose3D, 27 frames, 600 steps",
+    "simple_baseline": "SimpleBaseline3D, 1 frame, 600 steps",
     "world": "BlazePose's world key points",
 }
 COLUMNS = ("exact", "noisy", "detected")
 
 
 def networks(trained: Path) -> dict[str, Network]:
-    """The shipped networks and those of the two published designs that were trained."""
+    """The shipped networks, and the two published designs with the temporal one for as few steps, where trained."""
     shipped = settings.PROJECT_DIR / "checkpoints"
     found = {
         "dense": dense_pair(shipped / "to_kinect.safetensors", shipped / "depth.safetensors"),
         "temporal": one_network(shipped / "lift.safetensors"),
     }
-    for name in ("simple_baseline", "video_pose"):
-        path = trained / f"lift_{name}" / f"lift_{name}.safetensors"
-        if path.is_file():
+    for name in ("short", "video_pose", "simple_baseline"):
+        for path in sorted((trained / f"lift_{name}").glob("*.safetensors")):
             found[name] = one_network(path)
     return found
 

@@ -70,7 +70,7 @@ def trimming_figure(found: Assessment, *, moment_s: float, height: int) -> go.Fi
     figure.add_vline(x=moment_s, line={"color": "gray", "width": 1, "dash": "dot"})
     figure.update_layout(
         height=height, margin=_MARGIN, dragmode="pan", hovermode="x",
-        legend={"orientation": "h", "y": -0.25, "x": 0}, uirevision="trimming",
+        legend={"orientation": "h", "y": -0.32, "x": 0}, uirevision="trimming",
     )  # fmt: skip
     figure.update_xaxes(title="time (s)", hoverformat=".2f")
     figure.update_yaxes(range=[0, 1.2], tickvals=[0, 0.5, 1], tickformat=".0%", fixedrange=True)

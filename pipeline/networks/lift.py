@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 JOINTS = 13
 INPUTS = 3 * JOINTS + 3
 
 
+_BODY_M = 1.70  # the height of the bodies that networks give, in which the features' coordinates count
 _ERRORS = (-6.0, 2.0)  # logarithms of the smallest and largest error that is told: 2.5 mm and 7 m
 _USUAL_ERROR = -2.7  # logarithm of 7 cm: where a network's own estimate of its error begins
 
@@ -27,7 +29,9 @@ def _last(layer: nn.Linear | nn.Conv1d) -> nn.Linear | nn.Conv1d:
 def _split(raw: Tensor) -> tuple[Tensor, Tensor]:
     """(..., 52) to points (..., 13, 3) and the logarithm of each joint's expected error (..., 13)."""
     points, error = raw[..., : 3 * JOINTS], raw[..., 3 * JOINTS :]
-    return points.unflatten(-1, (JOINTS, 3)), error.clamp(*_ERRORS)
+    middle, half = sum(_ERRORS) / 2, (_ERRORS[1] - _ERRORS[0]) / 2
+    # bounded smoothly: a hard bound gives no gradient beyond it, and what once got there would stay there
+    return points.unflatten(-1, (JOINTS, 3)), middle + half * torch.tanh((error - middle) / half)
 
 
 class DenseToKinect(nn.Module):
@@ -79,7 +83,10 @@ class _Block(nn.Module):
 
 
 class TemporalLift(nn.Module):
-    """Dilated convolutions over time with the clip's own average as context (who it is, from where it is seen)."""
+    """Dilated convolutions over time with the clip's own average as context (who it is, from where it is seen).
+
+    What was seen is carried past the layers to x and y, so that they need only learn what perspective does to it.
+    """
 
     def __init__(self, channels: int = 128, dilations: tuple[int, ...] = (1, 2, 4, 8, 1), dropout: float = 0.1) -> None:
         super().__init__()
@@ -94,7 +101,9 @@ class TemporalLift(nn.Module):
         hidden = self.frame(self.enter(features.transpose(1, 2)))
         whole = torch.cat([hidden.mean(dim=2), hidden.std(dim=2, correction=0)], dim=1)
         hidden = self.blocks(hidden + self.context(whole)[..., None])
-        return _split(self.leave(hidden).transpose(1, 2))
+        points, error = _split(self.leave(hidden).transpose(1, 2))
+        flat = _BODY_M * features[..., : 2 * JOINTS].unflatten(-1, (JOINTS, 2))
+        return points + functional.pad(flat, (0, 1)), error
 
 
 class SimpleBaseline3D(nn.Module):

@@ -7,10 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-FRAMES = 5  # a window
-CROP = 48  # pixels, square
-POSE = 40  # 13 joints x (x, y, confidence) and the share of joints inside the picture
-MOTION = 26  # how far each joint moved since the frame before, x and y
+from pipeline.networks.ugly_2d_shape import CROP, MOTION, POSE
 
 
 class Ugly2D(nn.Module):

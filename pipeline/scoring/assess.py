@@ -55,7 +55,7 @@ class ChainOptions:
     exercise: one of the ten by name, or auto for the one that the motion is most like.
     person: id; without it the one who is seen longest.
     lift: temporal, dense (the ported networks), or given for the pose model's own points in space.
-    scorer: transformer, cnn_lstm (the ported network), or the folder of a scorer of one's own.
+    scorer: forest, cnn_lstm (the ported network), transformer, or the folder of a scorer of one's own.
     height_m: of the person, for lengths in metres; the score does not depend on it.
     """
 
@@ -402,7 +402,11 @@ def _canonical(xyz_m: Array, time_s: Array, exercise: Exercise) -> Canonical:
 
 
 def _recognised(model: GateModel, cut: list[tuple[Array, Array]]) -> Exercise:
-    """The exercise that most repetitions are most like."""
+    """The exercise that most repetitions are most like.
+
+    The gate decides and not ``pipeline.recognition``, whose classes hold only two of the ten (squat and lunge). Whether
+    the motion is one of the ten at all is the gate's next question; an unknown exercise is refused there.
+    """
     votes: dict[str, float] = {}
     for xyz, time_s in cut[:12]:
         for other in bad_3d.most_like(model, xyz, time_s):

@@ -31,6 +31,8 @@ MODELS = ("temporal", "dense")
 # Trunk, thigh and shank as a share of the body's height: Drillis and Contini 1966, in Winter 2009, figure 4.1.
 _SHARE_OF_HEIGHT = 0.779
 _ERROR_OF_SCORE_M = 0.10
+# Confidences above this say the same: pose models differ in how near to 1 they go, and none is that sure in training.
+_SURE = 0.85
 _SIDES = [
     KINECT_13.index(f"{side}_{joint}") for joint in ("shoulder", "hip", "knee", "foot") for side in ("left", "right")
 ]
@@ -78,7 +80,7 @@ def features(xy_px: Array | Floats, score: Array | Floats, image_size: Array | F
     place = (hips - image_size[:, None] / 2) / longer[..., None] * (1, -1)
     size = np.broadcast_to(height / longer, hips.shape[:2])[..., None]
     flat = relative.reshape(*relative.shape[:2], -1)
-    return np.concatenate([flat, score, place, size], axis=2).astype(np.float32)
+    return np.concatenate([flat, np.minimum(score, _SURE), place, size], axis=2).astype(np.float32)
 
 
 Network = Callable[[Floats], tuple[Floats, Floats]]

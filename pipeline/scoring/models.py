@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.networks.trimming import Trimmer
 
 CHECKPOINTS = PROJECT_DIR / "checkpoints"
-SCORERS = ("cnn_lstm", "transformer")  # the first is preselected
+SCORERS = ("forest", "cnn_lstm", "transformer")  # the first is preselected
 
 
 def shipped_scorers(folder: Path | None = None) -> tuple[str, ...]:
@@ -67,10 +67,9 @@ def read_scorer(design: str = SCORERS[0], folder: Path | None = None) -> ScorerM
     if design not in DESIGNS:
         raise ModelMissingError(f"There is no scorer {design!r}; choose {' or '.join(SCORERS)}.")
     state, about = _read(f"scorer-{design}", folder)
-    network = DESIGNS[design](state["reference"], state["counted"], state["spread"])
-    network.load_state_dict(state)
+    network = DESIGNS[design].restored(state)
     intervals = Intervals.from_json(about["intervals"])
-    return ScorerModel(design, network.eval(), intervals, about["target"], about["anchors"])
+    return ScorerModel(design, network, intervals, about["target"], about["anchors"])
 
 
 def own_scorer(folder: str) -> str:

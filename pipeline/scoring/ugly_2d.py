@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.media import Frame
-from pipeline.networks.ugly_2d import CROP, FRAMES, MOTION, POSE
+from pipeline.networks.ugly_2d_shape import CROP, FRAMES, MOTION, POSE
 from pipeline.poses import Array, PoseSequence
 from pipeline.scoring.lift import LiftError
 from pipeline.scoring.verdict import Verdict

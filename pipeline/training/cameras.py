@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,10 +83,21 @@ def random_camera(rng: np.random.Generator, world: PoseSequence) -> Camera:
 
     Six of ten stand in front of the person or obliquely, as people film exercises; the others anywhere.
     """
+    return camera_around(rng, reach(world))
+
+
+def reach(world: PoseSequence) -> tuple[float, float, float]:
+    """How low, how high and how far from the middle of the room a motion goes, in metres."""
     assert world.xyz_m is not None and world.root_m is not None
     points = world.xyz_m + world.root_m[:, None]
     low, high = np.nanpercentile(points[..., 1], (1, 99))
-    across = float(np.nanpercentile(np.linalg.norm(points[..., (0, 2)], axis=-1), 99))
+    across = np.nanpercentile(np.linalg.norm(points[..., (0, 2)], axis=-1), 99)
+    return float(low), float(high), float(across)
+
+
+def camera_around(rng: np.random.Generator, space: tuple[float, float, float]) -> Camera:
+    """As ``random_camera``, for a motion with this ``reach``."""
+    low, high, across = space
     size = SIZES[int(rng.integers(len(SIZES)))]
     width, height = size
     focal_mm = float(rng.uniform(24, 50))
@@ -113,6 +125,26 @@ def view(world: PoseSequence, camera: Camera) -> PoseSequence:
         root_m=world.root_m @ turn,
         image_size=camera.size,
     )
+
+
+def views(xyz_m: NDArray, root_m: NDArray, cameras: Sequence[Camera]) -> tuple[Array, Array]:
+    """Many short motions, each as its own camera sees it.
+
+    Args:
+        xyz_m: (B, W, 13, 3) hip-centred; root_m: (B, W, 3) in the room; cameras: B of them.
+
+    Returns:
+        Exact pixels (B, W, 13, 2), NaN behind the lens, and the points in each camera's level axes (B, W, 13, 3).
+    """
+    level, axes, position = (
+        np.stack([getattr(camera, name) for camera in cameras]) for name in ("level_axes", "axes", "position_m")
+    )
+    focal = np.array([camera.focal_px for camera in cameras])[:, None, None, None]
+    middle = (np.array([camera.size for camera in cameras]) - 1)[:, None, None] / 2
+    seen = np.einsum("bwjk,blk->bwjl", xyz_m + (root_m - position[:, None])[:, :, None], axes)
+    away = np.where(seen[..., 2:] < -0.05, -seen[..., 2:], np.nan)
+    pixels = middle + focal * seen[..., :2] * (1, -1) / away
+    return pixels, np.einsum("bwjk,blk->bwjl", xyz_m, level)
 
 
 def noisy(

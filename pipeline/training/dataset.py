@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,7 +17,8 @@ from pipeline.scoring.canonical import FRAMES, CanonicalError, canonical
 from pipeline.scoring.exercises import EXERCISES, WORST_SCORE, exercise_named
 from pipeline.scoring.target import INCORRECT_FROM
 from pipeline.skeletons import KINECT_13
-from pipeline.training.motion_data import UI_PRMD_MOVEMENTS, load
+from pipeline.training.lifted import LIFTED, lifted_motions
+from pipeline.training.motion_data import UI_PRMD_MOVEMENTS, Motion, load
 
 UI_PRMD_SOURCES = ("ui_prmd_kinect", "ui_prmd_vicon")
 LABEL_COLUMNS = ("run", "person", "start_s", "end_s", "exercise", "subject", "score")
@@ -92,19 +93,45 @@ def ui_prmd(sources: Sequence[str] = UI_PRMD_SOURCES, subjects: Iterable[str] | 
             data: Path | None = None) -> Repetitions:  # fmt: skip
     """UI-PRMD in canonical form; subject 9 only when asked for. Raises MotionDataError without the data."""
     wanted = None if subjects is None else list(subjects)
+    return gathered(row for source in sources for row in _rows(load(source, wanted, data), source))
+
+
+def ui_prmd_lifted(sources: Sequence[str] = UI_PRMD_SOURCES, views: int = 1, subjects: Iterable[str] | None = None,
+                   data: Path | None = None) -> Repetitions:  # fmt: skip
+    """The same repetitions as the chain knows them from video, each from ``views`` random cameras.
+
+    Their sources end in ``lifted.LIFTED``. Raises MotionDataError without the data, LiftError without the lift.
+    """
+    wanted = None if subjects is None else list(subjects)
+    return gathered(
+        row
+        for source in sources
+        for number in range(views)
+        for row in _rows(lifted_motions(source, wanted, number, data), source + LIFTED)
+    )
+
+
+def _rows(motions: Iterable[Motion], source: str) -> Iterator[tuple[np.ndarray, int, str, str, str, bool, float]]:
     exercises = list(EXERCISES.values())
+    for motion in motions:
+        position = UI_PRMD_MOVEMENTS.index(motion.movement)
+        try:
+            one = canonical(motion.xyz_m, motion.time_s, exercises[position].counted)
+        except CanonicalError:
+            continue  # markers that were never seen
+        yield one.xyz, position, motion.subject, source, motion.name, motion.label == "incorrect", np.nan
 
-    def rows() -> Iterable[tuple[np.ndarray, int, str, str, str, bool, float]]:
-        for source in sources:
-            for motion in load(source, wanted, data):
-                position = UI_PRMD_MOVEMENTS.index(motion.movement)
-                try:
-                    one = canonical(motion.xyz_m, motion.time_s, exercises[position].counted)
-                except CanonicalError:
-                    continue  # markers that were never seen
-                yield one.xyz, position, motion.subject, source, motion.name, motion.label == "incorrect", np.nan
 
-    return gathered(rows())
+def from_video(data: Repetitions) -> NDArray[np.bool_]:
+    """(N,) which of them went through the lift."""
+    return np.array([source.endswith(LIFTED) for source in data.source], dtype=bool)
+
+
+def together(parts: Sequence[Repetitions]) -> Repetitions:
+    """All of them, in order."""
+    return Repetitions(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in Repetitions.__dataclass_fields__)
+    )
 
 
 def read_labels(path: Path) -> list[dict[str, str]]:

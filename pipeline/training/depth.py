@@ -58,7 +58,7 @@ def train(config: DepthConfig, work: Work) -> None:
     """Leaves the weights of the best validation in the folder."""
     import torch
 
-    windows = lift_data.motion_windows("train", config.seed, config.share)
+    tracks = lift_data.motion_tracks(config.share, config.seed)
     exact = measured_on("validation", 0, config.share).exact
     quick = exact.part(validation_rows(exact))
     net = started_from(DenseDepth(config.width), work.start)
@@ -74,7 +74,7 @@ def train(config: DepthConfig, work: Work) -> None:
         return float(depth_errors_mm(net, quick, config.jitter_m).mean())
 
     how = Steps(config.steps, config.batch_size, config.learning_rate, config.weight_decay, 0.0, config.seed)
-    fit(net, loss, validate, windows, None, BLAZEPOSE_NOISE, how, work)
+    fit(net, loss, validate, tracks, None, BLAZEPOSE_NOISE, how, work)
     kept(net, work.folder / FILE, "depth", width=config.width)
 
 

@@ -23,6 +23,7 @@ from pipeline.training.lift_training import (
     fit,
     spoiled,
     started_from,
+    teach_errors,
     told,
     validation_rows,
     where_real,
@@ -81,7 +82,6 @@ def measured_on(split: str, pair_clips: int, share: float = 1.0) -> Split:
     UI-PRMD's Kinect sequences and HDM05, of people who were not trained on.
     """
     exact = lift_data.motion_windows(split, share=share)
-    exact = exact.part(np.isin(exact.source, ("ui_prmd_kinect", "hdm05")))
     real = lift_data.windows_of_pairs(split_pairs(split, pair_clips)) if pair_clips else []
     return Split(exact, spoiled(exact, BLAZEPOSE_NOISE), joined_of_one(real) if real else None)
 
@@ -99,7 +99,7 @@ def train(config: LiftConfig, work: Work) -> None:
     import torch
 
     work.progress("making windows of motion", 0.0)
-    windows = lift_data.motion_windows("train", config.seed, config.share)
+    tracks = lift_data.motion_tracks(config.share, config.seed)
     real = lift_data.windows_of_pairs(split_pairs("train", config.pair_clips)) if config.pair_clips else []
     check = measured_on("validation", config.pair_clips, config.share)
     quick = [part.part(validation_rows(part)) for part in (check.noisy, check.detected) if part is not None]
@@ -120,7 +120,9 @@ def train(config: LiftConfig, work: Work) -> None:
     how = Steps(
         config.steps, config.batch_size, config.learning_rate, config.weight_decay, config.pair_share, config.seed
     )
-    fit(net, loss, validate, windows, joined_of_one(real) if real else None, BLAZEPOSE_NOISE, how, work)
+    detected = joined_of_one(real) if real else None
+    fit(net, loss, validate, tracks, detected, BLAZEPOSE_NOISE, how, work)
+    teach_errors(net, tracks, detected, BLAZEPOSE_NOISE, how)
     calibrate(net, joined(quick))
     kept(net, work.folder / config.file, config.architecture)
 

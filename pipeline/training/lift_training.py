@@ -16,14 +16,14 @@ from pipeline.poses import Array
 from pipeline.scoring.lift import WINDOW, Floats, Network, features, one_network, stature
 from pipeline.training.cameras import Noise, noisy
 from pipeline.training.framework import TrainingError, Work
-from pipeline.training.lift_data import Windows, batch
+from pipeline.training.lift_data import Tracks, Windows, batch
 
 if TYPE_CHECKING:
     import torch
 
 VALIDATE_EVERY = 250  # steps
 # Until which share of the training, and in how many parts windows are cut: all batches have as many frames.
-CURRICULUM = ((0.45, 8), (0.75, 3), (1.0, 1))
+CURRICULUM = ((0.4, 3), (1.0, 1))
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def fit(
     net: torch.nn.Module,
     loss: Loss,
     validate: Callable[[torch.nn.Module], float],
-    windows: Windows,
+    tracks: Tracks,
     pairs: Windows | None,
     noise: Noise,
     how: Steps,
@@ -60,7 +60,7 @@ def fit(
     Args:
         net: takes features (B, W, 42); loss: of features, truth (B, W, 13, 3) and real frames (B, W).
         validate: a score of the network, lower is better.
-        windows, pairs, noise: see ``lift_data.batch``; how: see there.
+        tracks, pairs, noise: see ``lift_data.batch``; how: see there.
         work: goes on after a kill from its state.
 
     Returns:
@@ -87,9 +87,10 @@ def fit(
     for step in range(first, how.steps):
         net.train()
         parts = next(parts for until, parts in CURRICULUM if step < until * how.steps)
-        made = batch(windows, pairs, how.batch_size * parts, WINDOW // parts, how.pair_share, noise, rng)
+        made = batch(tracks, pairs, how.batch_size * parts, WINDOW // parts, how.pair_share, noise, rng)
         seen, truth, real = (torch.from_numpy(np.ascontiguousarray(part)) for part in made)
-        value = loss(seen, truth, real)
+        with torch.autocast("cpu", torch.bfloat16):
+            value = loss(seen, truth, real)
         optimiser.zero_grad(set_to_none=True)
         value.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -132,6 +133,56 @@ def started_from(net: torch.nn.Module, start: Path | None) -> torch.nn.Module:
                 f"{start.name} does not fit this network; start from weights of the same kind."
             ) from error
     return net
+
+
+def teach_errors(
+    net: torch.nn.Module, tracks: Tracks, pairs: Windows | None, noise: Noise, how: Steps, rounds: int = 40
+) -> None:
+    """Learn again, with the points as they are, how wrong they are: only what feeds the errors in ``net.leave``.
+
+    While the points were still learned, their errors went down all the time, and were told as they had been.
+
+    Args:
+        net: trained; rounds: batches to learn from; the others: see ``fit``.
+    """
+    import torch
+
+    rng = np.random.default_rng([how.seed, 77])
+    leave = net.get_submodule("leave")
+    inputs: list[torch.Tensor] = []
+    hook = leave.register_forward_pre_hook(lambda _layer, given: inputs.append(given[0]))
+    hidden, found = [], []
+    net.eval()
+    with torch.inference_mode():
+        for _ in range(rounds):
+            seen, truth, real = batch(tracks, pairs, how.batch_size, WINDOW, how.pair_share, noise, rng)
+            points, _ = net(torch.from_numpy(np.ascontiguousarray(seen)))
+            channels = inputs.pop()
+            rows = channels.transpose(1, 2).flatten(0, 1) if channels.dim() == 3 else channels
+            mask = torch.from_numpy(np.ascontiguousarray(real)).flatten()
+            hidden.append(rows[mask])
+            found.append((points - torch.from_numpy(np.ascontiguousarray(truth))).norm(dim=-1).flatten(0, 1)[mask])
+    hook.remove()
+    x, off = torch.cat(hidden).clone(), torch.cat(found).clone()
+    middle, spread = x.mean(dim=0), x.std(dim=0) + 1e-3
+    head = torch.nn.Linear(x.shape[1], off.shape[1])
+    torch.nn.init.zeros_(head.weight)
+    with torch.no_grad():
+        head.bias.copy_(off.mean(dim=0).log())
+    optimiser = torch.optim.AdamW(head.parameters(), lr=3e-3, weight_decay=0.01)
+    for _ in range(600):
+        rows = torch.from_numpy(rng.integers(len(x), size=2048))
+        told_log = head((x[rows] - middle) / spread)
+        loss = (off[rows] / told_log.exp() + told_log).mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+    with torch.no_grad():
+        weight = head.weight / spread
+        leave.get_parameter("bias")[-len(head.bias) :] = head.bias - weight @ middle
+        leave.get_parameter("weight")[-len(head.bias) :] = weight.reshape(
+            len(head.bias), *leave.get_parameter("weight").shape[1:]
+        )
 
 
 def calibrate(net: torch.nn.Module, windows: Windows) -> None:

@@ -1,7 +1,9 @@
 """Stage ``scorer``: a repetition's score, trained and measured leaving one person out at a time.
 
 The folder holds, after training: ``scorer-DESIGN.safetensors`` (the network of everybody), ``scorer-DESIGN.json`` (its
-interval and anchors) and ``held_out.npz`` (every repetition's score by a network that never saw its person).
+interval and anchors) and ``held_out.npz`` (every repetition's score by a network that never saw its person). UI-PRMD's
+repetitions are learned as the sensors saw them and as the chain knows them from video (``pipeline.training.lifted``),
+with the same target.
 """
 
 from __future__ import annotations
@@ -12,19 +14,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from pipeline import settings
-from pipeline.networks.scorer import DESIGNS, Scorer
+from pipeline.networks.scorer import DESIGNS, WORST, ForestScorer, Scorer
 from pipeline.poses import Array
 from pipeline.runs import RunStore
 from pipeline.scoring.exercises import EXERCISES
 from pipeline.scoring.intervals import Intervals
 from pipeline.scoring.target import derived, distances_to_others
 from pipeline.skeletons import KINECT_13
-from pipeline.training.dataset import DatasetError, Repetitions, build, ui_prmd
+from pipeline.training.dataset import DatasetError, Repetitions, build, from_video, together, ui_prmd, ui_prmd_lifted
 from pipeline.training.framework import Stage, TrainingError, Work
-from pipeline.training.variation import Variation, blended, varied
+from pipeline.training.lifted import LIFTED
+from pipeline.training.variation import Styles, Variation, blended, varied
 
 CONFIG = Path(__file__).parent / "configs" / "scorer.toml"
 _SPREAD_FLOOR = 0.03  # trunk lengths: joints that hardly move must not be magnified
@@ -34,16 +38,19 @@ _SPREAD_FLOOR = 0.03  # trunk lengths: joints that hardly move must not be magni
 class ScorerConfig:
     """How a scorer is trained.
 
-    design: cnn_lstm (the ported one) or transformer.
+    design: forest, cnn_lstm (the ported one) or transformer.
     sources: data sets of repetitions; a built file of one's own repetitions with `labels` instead.
+    lifted: random cameras that every repetition is also seen from, through the lift; 0 for the sensors alone.
     labels: one's own grades (a CSV, or an .npz of `dataset build`); "" for UI-PRMD with its derived target.
     folds: people left out one at a time to measure and to find the interval; 0 leaves out everybody in turn.
-    steps: of the descent; about 15 times through the data.
+    steps: of the descent; 400 are four times through the data, sensors and video.
     batch_size: repetitions a step.
     learning_rate: highest, of one cycle.
     weight_decay: of AdamW.
     verdict_weight: of telling correct from incorrect beside the score itself.
-    noise: scales all variations; 1 is a lifted skeleton's error.
+    noise: scales all variations.
+    style: how far repetitions are moved towards other people's style; 0 leaves them.
+    trees: of a forest, for each exercise; leaf: fewest repetitions that a leaf of it stands for.
     patience: steps without a better training loss (averaged) before it stops early.
     coverage: share of repetitions whose target the interval holds.
     seed: of everything random.
@@ -51,6 +58,7 @@ class ScorerConfig:
 
     design: str = "cnn_lstm"
     sources: tuple[str, ...] = ("ui_prmd_kinect", "ui_prmd_vicon")
+    lifted: int = 1
     labels: str = ""
     folds: int = 0
     steps: int = 900
@@ -58,8 +66,11 @@ class ScorerConfig:
     learning_rate: float = 3e-3
     weight_decay: float = 0.02
     verdict_weight: float = 0.5
-    noise: float = 1.0
-    patience: int = 300
+    noise: float = 0.7
+    style: float = 1.0
+    trees: int = 60
+    leaf: int = 5
+    patience: int = 400
     coverage: float = 0.9
     seed: int = 0
 
@@ -80,6 +91,20 @@ def repetitions_of(config: ScorerConfig) -> Repetitions:
     if not own.graded:
         raise DatasetError(f"{config.labels} has repetitions without a score; grade all of them.")
     return own
+
+
+def with_lifted(config: ScorerConfig, data: Repetitions) -> tuple[Repetitions, NDArray[np.int64]]:
+    """The repetitions, behind them the same ones from video, and of which repetition each of them all is a copy.
+
+    One's own repetitions are from video already.
+    """
+    origin = np.arange(len(data))
+    if config.labels or not config.lifted:
+        return data, origin
+    copies = ui_prmd_lifted(config.sources, config.lifted)
+    place = {(source, name): k for k, (source, name) in enumerate(zip(data.source, data.name, strict=True))}
+    of = [place[source.removesuffix(LIFTED), name] for source, name in zip(copies.source, copies.name, strict=True)]
+    return together([data, copies]), np.concatenate([origin, np.array(of, dtype=np.int64)])
 
 
 def targets_of(data: Repetitions) -> tuple[Array, dict[str, Any]]:
@@ -123,6 +148,8 @@ def fit(
     data: Repetitions, target: Array, config: ScorerConfig, work: Work, name: str, start: Path | None = None
 ) -> Scorer:
     """One network on all of ``data``; goes on from the state called ``name`` after a kill."""
+    if config.design == "forest":
+        return planted(data, target, config, work, name, start)
     torch.manual_seed(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
     begun = None if start is None else weights_into(config.design, start)
@@ -134,6 +161,8 @@ def fit(
     xyz, exercise = torch.from_numpy(data.xyz), torch.from_numpy(data.exercise)
     wanted = torch.from_numpy(target.astype(np.float32))
     bad = torch.from_numpy(data.incorrect.astype(np.float32))
+    person = np.unique(np.char.add(data.subject, data.source), return_inverse=True)[1]
+    styles = Styles(xyz, exercise, torch.from_numpy(person), bad < 0.5)
     how = Variation(*(config.noise * value for value in vars(Variation()).values()))
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, max(config.steps, 2))
@@ -142,7 +171,8 @@ def fit(
     for step in range(config.steps):
         chosen = torch.randint(len(data), (min(config.batch_size, len(data)),), generator=generator)
         seen, goal = blended(xyz[chosen], wanted[chosen], 2 * exercise[chosen] + bad[chosen].long(), generator)
-        scores = network(varied(seen, how, generator), exercise[chosen])
+        seen = varied(styles.exchanged(seen, chosen, config.style, generator), how, generator)
+        scores = network(seen, exercise[chosen])
         loss = torch.nn.functional.smooth_l1_loss(scores, goal, beta=0.5)
         loss = loss + config.verdict_weight * torch.nn.functional.binary_cross_entropy_with_logits(
             3 * (scores - 1), bad[chosen]
@@ -163,6 +193,51 @@ def fit(
     return network.eval()
 
 
+def planted(
+    data: Repetitions, target: Array, config: ScorerConfig, work: Work, name: str, start: Path | None = None
+) -> Scorer:
+    """A forest on all of ``data`` and on one varied copy of each, an exercise at a time.
+
+    Raises TrainingError when it shall start from weights: trees are grown, not tuned.
+    """
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    if start is not None:
+        raise TrainingError("A forest cannot be fine-tuned; leave --from out, or take the design cnn_lstm.")
+    generator = torch.Generator().manual_seed(config.seed)
+    network = new_network(data, target, "forest")
+    assert isinstance(network, ForestScorer)
+    xyz, exercise = torch.from_numpy(data.xyz), torch.from_numpy(data.exercise)
+    person = np.unique(np.char.add(data.subject, data.source), return_inverse=True)[1]
+    styles = Styles(xyz, exercise, torch.from_numpy(person), torch.from_numpy(~data.incorrect))
+    how = Variation(*(config.noise * value for value in vars(Variation()).values()))
+    other = varied(styles.exchanged(xyz, torch.arange(len(data)), config.style, generator), how, generator)
+    asked = torch.cat([network.asked(xyz, exercise), network.asked(other, exercise)]).numpy()
+    wanted, of = np.concatenate([target, target]), np.concatenate([data.exercise, data.exercise])
+    grown: list[list[Any]] = []
+    for position in range(len(EXERCISES)):
+        own = of == position
+        trees = ExtraTreesRegressor(
+            config.trees, max_features=0.3, min_samples_leaf=config.leaf, random_state=config.seed
+        )
+        grown.append([tree.tree_ for tree in trees.fit(asked[own], wanted[own]).estimators_] if own.any() else [])
+        work.progress(f"{name}: {position + 1} forests", (position + 1) / len(EXERCISES))
+    nodes = max((tree.node_count for trees in grown for tree in trees), default=1)
+    split = np.full((len(grown), config.trees, nodes), -1, dtype=np.int16)
+    edge, leaf = np.zeros(split.shape, dtype=np.float32), np.full(split.shape, WORST / 2, dtype=np.float32)
+    beyond = np.zeros(split.shape, dtype=np.int16)
+    for position, trees in enumerate(grown):
+        for number, tree in enumerate(trees):
+            count = tree.node_count  # sklearn numbers the nodes so that the first child is the next one
+            split[position, number, :count] = np.where(tree.children_left < 0, -1, tree.feature)
+            edge[position, number, :count] = np.where(tree.children_left < 0, 0, tree.threshold)
+            beyond[position, number, :count] = np.maximum(tree.children_right, 0)
+            leaf[position, number, :count] = tree.value[:, 0, 0]
+    network.plant(*(torch.from_numpy(values) for values in (split, edge, beyond, leaf)))
+    work.log(network=name, steps=config.trees, loss=float("nan"))
+    return network.eval()
+
+
 def predicted(network: Scorer, data: Repetitions) -> Array:
     """(N,) scores."""
     with torch.inference_mode():
@@ -175,29 +250,34 @@ def predicted(network: Scorer, data: Repetitions) -> Array:
 
 def train(config: ScorerConfig, work: Work) -> None:
     """Everybody left out in turn, then the network of everybody, which is the one that ships."""
-    data = repetitions_of(config)
-    target, anchors = targets_of(data)
-    people: list[str] = sorted(np.unique(data.subject).tolist())
+    recorded = repetitions_of(config)
+    target, anchors = targets_of(recorded)
+    people: list[str] = sorted(np.unique(recorded.subject).tolist())
     if len(people) < 2:
         raise TrainingError("A scorer needs repetitions of at least two people: one to learn from, one to check with.")
+    data, origin = with_lifted(config, recorded)
     left_out = people[: config.folds] if config.folds else people
     state = work.load_state() or {"held_out": {}}
     done: dict[str, torch.Tensor] = state["held_out"]
     for number, who in enumerate(left_out):
         if who in done:
             continue
+        goals = np.full(len(recorded), np.nan)  # nothing of the one left out, not even in the anchors
+        others = recorded.subject != who
+        goals[others], _ = targets_of(recorded.select(others))
         own = data.subject == who
-        training = data.select(~own)
-        goals, _ = targets_of(training)  # nothing of the one left out, not even in the anchors
-        network = fit(training, goals, config, _share(work, number, len(left_out) + 1), f"without {who}", work.start)
+        share = _share(work, number, len(left_out) + 1)
+        network = fit(data.select(~own), goals[origin[~own]], config, share, f"without {who}", work.start)
         done[who] = torch.from_numpy(predicted(network, data.select(own)))
         work.save_state({"held_out": done})
     score = np.full(len(data), np.nan)
     for who, values in done.items():
         score[data.subject == who] = values.numpy()
+    target = target[origin]
     network = fit(data, target, config, _share(work, len(left_out), len(left_out) + 1), "everybody", work.start)
     known = np.isfinite(score)
-    intervals = Intervals.fitted(score[known], target[known], data.subject[known], config.coverage)
+    seen = from_video(data) & known if from_video(data).any() else known  # the chain scores video
+    intervals = Intervals.fitted(score[seen], target[seen], data.subject[seen], config.coverage)
     np.savez_compressed(
         work.folder / "held_out.npz", score=score, target=target, exercise=data.exercise, subject=data.subject,
         source=data.source, incorrect=data.incorrect, name=data.name,
@@ -247,18 +327,17 @@ def weights_into(design: str, path: Path) -> Scorer:
     """A network of this design with the weights of a file. Raises TrainingError when they do not fit."""
     state = {key: value.float() if value.is_floating_point() else value for key, value in load_file(path).items()}
     try:
-        network = DESIGNS[design](state["reference"], state["counted"], state["spread"])
-        network.load_state_dict(state)
+        return DESIGNS[design].restored(state)
     except (KeyError, RuntimeError) as error:
         raise TrainingError(f"{path} does not hold a scorer of the design {design}.") from error
-    return network.eval()
 
 
 def evaluate(config: ScorerConfig, work: Work) -> dict[str, Any]:
     """The held-out scores: AUC, Spearman, interval; a forest on hand features and a leaky split beside them."""
     from pipeline.training.scorer_measure import measure
 
-    return measure(config, work, repetitions_of(config))
+    data, _ = with_lifted(config, repetitions_of(config))
+    return measure(config, work, data)
 
 
 def files(config: ScorerConfig) -> tuple[str, ...]:

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from pipeline.poses import Array
 from pipeline.scoring.exercises import EXERCISES
-from pipeline.scoring.target import distances_to_others
-from pipeline.training.dataset import Repetitions
+from pipeline.scoring.intervals import Intervals
+from pipeline.scoring.target import Anchors, distance, distances_to_others
+from pipeline.training.dataset import Repetitions, from_video
 from pipeline.training.framework import Work
+from pipeline.training.lifted import LIFTED
 
 if TYPE_CHECKING:
     from pipeline.training.scorer import ScorerConfig
@@ -87,8 +89,6 @@ def forest(data: Repetitions, groups: NDArray[Any], seed: int = 0) -> Array:
 
 def measure(config: ScorerConfig, work: Work, data: Repetitions) -> dict[str, Any]:
     """The metrics of the training in ``work.folder``; writes its plots there."""
-    from scipy.stats import spearmanr
-
     with np.load(work.folder / "held_out.npz") as stored:
         score, target = stored["score"], stored["target"]
     about = json.loads((work.folder / f"scorer-{config.design}.json").read_text(encoding="utf-8"))
@@ -97,15 +97,7 @@ def measure(config: ScorerConfig, work: Work, data: Repetitions) -> dict[str, An
     some, some_score, some_target = data.select(shown), score[shown], target[shown]
     interval = about["intervals"]
     error = np.abs(some_score - some_target)
-    rank = {
-        exercise.name: float(
-            spearmanr(some_score[some.exercise == exercise.position], some_target[some.exercise == exercise.position])[
-                0
-            ]
-        )
-        for exercise in EXERCISES.values()
-        if (some.exercise == exercise.position).sum() > 2
-    }
+    rank = ranks(some_score, some_target, some)
     metrics: dict[str, Any] = {
         "repetitions": int(shown.sum()),
         "subjects": sorted(np.unique(some.subject).tolist()),
@@ -140,9 +132,57 @@ def measure(config: ScorerConfig, work: Work, data: Repetitions) -> dict[str, An
         "leaky_random_split_forest": {**mean_with_interval(leaky, some), "auc": by_exercise(leaky, some)},
         "distance_formula": {**mean_with_interval(formula, some), "auc": by_exercise(formula, some)},
     }
+    if from_video(data).any():
+        metrics["video"] = video(data, score, target, about["anchors"], Intervals.from_json(interval))
     _plots(work, some, some_score, some_target, metrics)
-    name = "mean AUC of correct against incorrect, leaving one person out"
+    name = "mean AUC of correct against incorrect, leaving one person out, the head free"
     return {"primary": {"name": name, **mean_with_interval(some_score, some), "higher_is_better": True}, **metrics}
+
+
+def ranks(score: Array, target: Array, data: Repetitions) -> dict[str, float]:
+    """Spearman's rank correlation of score and target, an exercise each."""
+    from scipy.stats import spearmanr
+
+    own = {exercise.name: data.exercise == exercise.position for exercise in EXERCISES.values()}
+    return {name: float(spearmanr(score[k], target[k])[0]) for name, k in own.items() if k.sum() > 2}
+
+
+def video(data: Repetitions, score: Array, target: Array, anchors: dict[str, Any], intervals: Intervals
+          ) -> dict[str, Any]:  # fmt: skip
+    """The first sensor's repetitions as the chain knows them from video, by network and by the target's formula.
+
+    ``shift``: the mean distance of a repetition's scores from video and from the sensor.
+    """
+    sensor = str(data.source[0])
+    recorded, seen = (np.flatnonzero((data.source == name) & np.isfinite(score)) for name in (sensor, sensor + LIFTED))
+    place = {data.name[k]: k for k in recorded}
+    twin = np.array([place[data.name[k]] for k in seen])
+    formula = np.full(len(data), np.nan)
+    for exercise in EXERCISES.values():
+        known = recorded[(data.exercise[recorded] == exercise.position) & ~data.incorrect[recorded]]
+        edge = Anchors(**anchors[exercise.name][sensor]) if exercise.name in anchors else None
+        for who in np.unique(data.subject):
+            correct = data.xyz[known[data.subject[known] != who]].astype(np.float64)
+            for rows in (recorded, seen):
+                own = rows[(data.exercise[rows] == exercise.position) & (data.subject[rows] == who)]
+                if len(own) and edge is not None:
+                    formula[own] = edge.formula(distance(data.xyz[own].astype(np.float64), correct, exercise.counted))
+    part = data.select(seen)
+    found: dict[str, Any] = {"repetitions": len(seen)}
+    for method, values in (("network", score), ("distance_formula", formula)):
+        found[method] = {
+            **mean_with_interval(values[seen], part),
+            "auc": by_exercise(values[seen], part),
+            "spearman_of_target": float(np.nanmean(list(ranks(values[seen], target[seen], part).values()))),
+            "mean_score": float(values[seen].mean()),
+            "mean_score_by_sensor": float(values[twin].mean()),
+            "shift": float(np.abs(values[seen] - values[twin]).mean()),
+        }
+    for name, rows in (("video", seen), ("sensor", recorded)):
+        around = [intervals.around(float(value)) for value in score[rows]]
+        held = [low <= t <= high for (low, high), t in zip(around, target[rows], strict=True)]
+        found[f"interval_holds_by_{name}"] = float(np.mean(held))
+    return found
 
 
 def _plots(work: Work, data: Repetitions, score: Array, target: Array, metrics: dict[str, Any]) -> None:

@@ -58,7 +58,7 @@ def train(config: ToKinectConfig, work: Work) -> None:
     """Leaves the weights of the best validation in the folder."""
     import torch
 
-    windows = lift_data.motion_windows("train", config.seed, config.share)
+    tracks = lift_data.motion_tracks(config.share, config.seed)
     real = lift_data.windows_of_pairs(split_pairs("train", config.pair_clips)) if config.pair_clips else []
     check = measured_on("validation", config.pair_clips, config.share)
     quick = [part.part(validation_rows(part)) for part in (check.noisy, check.detected) if part is not None]
@@ -73,7 +73,7 @@ def train(config: ToKinectConfig, work: Work) -> None:
     how = Steps(
         config.steps, config.batch_size, config.learning_rate, config.weight_decay, config.pair_share, config.seed
     )
-    fit(net, loss, validate, windows, joined_of_one(real) if real else None, BLAZEPOSE_NOISE, how, work)
+    fit(net, loss, validate, tracks, joined_of_one(real) if real else None, BLAZEPOSE_NOISE, how, work)
     kept(net, work.folder / FILE, "to_kinect", width=config.width)
 
 

@@ -71,3 +71,34 @@ def blended(xyz: Tensor, target: Tensor, group: Tensor, generator: torch.Generat
     share = torch.where(same & (torch.rand(len(group), generator=generator) < 0.5), share, torch.zeros_like(share))
     wide = share[:, None, None, None]
     return xyz * (1 - wide) + xyz[partner] * wide, target * (1 - share) + target[partner] * share
+
+
+class Styles:
+    """How each person does each exercise on average, to let one person's repetition be done in another's style.
+
+    With eight people, networks take the way that somebody stands and moves for a fault; this makes many people of them.
+    """
+
+    def __init__(self, xyz: Tensor, exercise: Tensor, person: Tensor, usual: Tensor) -> None:
+        """xyz (N, F, J, 3); exercise, person: (N,) numbers from 0; usual: (N,) True for what shows the style."""
+        people = int(person.max()) + 1 if len(person) else 1
+        found, self._own = torch.unique(exercise * people + person, return_inverse=True)
+        rows = [self._own == group for group in range(len(found))]
+        self._mean = torch.stack([xyz[own & usual if (own & usual).any() else own].mean(dim=0) for own in rows])
+        of = found // people
+        self._first = torch.searchsorted(of, exercise)
+        self._count = torch.searchsorted(of, exercise, right=True) - self._first
+
+    def exchanged(self, xyz: Tensor, chosen: Tensor, most: float, generator: torch.Generator) -> Tensor:
+        """(B, F, J, 3), the ``chosen`` (B,) of all repetitions, moved up to ``most`` of the way to other styles."""
+
+        def somebody() -> Tensor:
+            share = torch.rand(len(chosen), generator=generator)
+            return self._mean[self._first[chosen] + (share * self._count[chosen]).long()]
+
+        def how_far() -> Tensor:
+            return most * torch.rand(len(chosen), 1, 1, 1, generator=generator)
+
+        one, two = somebody(), somebody()
+        towards = how_far() * (one - self._mean[self._own[chosen]])
+        return xyz + towards + 0.7 * (2 * how_far() - most) * (one - two)
