@@ -260,7 +260,7 @@ def test_the_next_region_is_the_box_of_the_sure_points_with_a_margin() -> None:
     score = np.array([0.9, 0.8, 0.7, 0.6, 0.1] + [0.0] * 12)
     box = next_region(xy, score, Region.from_box([0, 0, 1, 1])).box_px
     np.testing.assert_allclose(box, [100 - 12, 50 - 20, 140 + 12, 250 + 20])
-    half_sure = next_region(xy, np.where(score > 0.65, score, 0.1), Region.from_box([0, 0, 1, 1])).box_px
+    half_sure = next_region(xy, np.where(score > 0.75, score, 0.1), Region.from_box([0, 0, 1, 1])).box_px
     assert half_sure[2] > 900, "with few sure points all count"
     lost = Region((5.0, 6.0), (7.0, 8.0), score=0.4)
     assert next_region(np.full((17, 2), np.nan), np.zeros(17), lost).center_px == (5.0, 6.0)
