@@ -99,6 +99,8 @@ class Place:
         """Copy everything in this place to a new folder on this machine."""
         with in_words(self.url):
             for remote in self.files.find(self.path):
+                if str(remote).endswith("/"):  # a web console's sign for a folder, no file
+                    continue
                 target = folder / str(remote)[len(self.path) :].lstrip("/")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 self.files.get_file(remote, str(target))
@@ -118,10 +120,12 @@ def in_words(url: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise PlaceError(f"There is nothing at {url} ({error}); check the name.") from error
     except PermissionError as error:
-        raise PlaceError(f"No permission for {url} ({error}); check who may use it, or choose another.") from error
+        raise _not_permitted(url, error) from error
     except ImportError as error:
         raise PlaceError(f"{url} needs a package that is not installed: {error}.") from error
     except OSError as error:
+        if str(error).startswith("Forbidden:"):  # gcsfs's word for 403
+            raise _not_permitted(url, error) from error
         raise PlaceError(f"{url} cannot be used: {error.strerror or error}.") from error
     except ValueError as error:
         if isinstance(error, PlaceError):
@@ -130,4 +134,13 @@ def in_words(url: str) -> Iterator[None]:
     except Exception as error:
         if type(error).__module__.split(".")[0] not in ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google"):
             raise
+        if getattr(error, "code", None) in (401, 403):
+            raise _not_permitted(url, error) from error
         raise PlaceError(f"{url} cannot be reached: {error}.") from error
+
+
+def _not_permitted(url: str, error: Exception) -> PlaceError:
+    said = " ".join(str(error).split())
+    return PlaceError(
+        f"No permission for {url} ({said}); check who may use it and, for a bucket, the credentials, or choose another."
+    )

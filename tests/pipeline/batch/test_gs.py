@@ -26,6 +26,17 @@ from pipeline.training.recognition_sources import open_file
 from tests.pipeline.batch.conftest import FRAMES, CountingPeople
 
 
+class _Google(RequestHandler):
+    """The emulator, and two buckets that it keeps from strangers (it lets everybody in by itself)."""
+
+    def do_GET(self) -> None:
+        refused = next((status for status in (401, 403) if f"/b/private{status}/" in self.path), None)
+        if refused:
+            self.send_error(refused, "Anonymous caller")
+        else:
+            super().do_GET()
+
+
 async def _ordinary(_files: gcsfs.GCSFileSystem, _bucket: str) -> BucketType:
     return BucketType.NON_HIERARCHICAL
 
@@ -33,7 +44,7 @@ async def _ordinary(_files: gcsfs.GCSFileSystem, _bucket: str) -> BucketType:
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch, clips: Path) -> Iterator[gcsfs.GCSFileSystem]:
     """A bucket "lab" with the clips in it, seen by somebody who shares no cache with the batch."""
-    server = HTTPServer(("127.0.0.1", 0), partial(RequestHandler, Storage(use_memory_fs=True)))
+    server = HTTPServer(("127.0.0.1", 0), partial(_Google, Storage(use_memory_fs=True)))
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     # The environment, which fsspec reads once when it is imported.
     given = {"FSSPEC_GS_TOKEN": "anon", "FSSPEC_GS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}"}
@@ -89,3 +100,20 @@ def test_a_google_bucket_that_is_not_there_is_said(bucket: gcsfs.GCSFileSystem, 
         find_items(["gs://nowhere/clips"])
     with pytest.raises(ValueError, match="gs://nowhere"):
         run_batch(open_batch([str(clips)], ("infer",), "gs://nowhere/out"))
+
+
+@pytest.mark.usefixtures("bucket")
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_google_bucket_that_is_not_ours_is_said(status: int) -> None:
+    with pytest.raises(ValueError, match=f"No permission for gs://private{status}/clips .*credentials"):
+        find_items([f"gs://private{status}/clips"])
+
+
+def test_signs_for_folders_are_no_files(bucket: gcsfs.GCSFileSystem, tmp_path: Path) -> None:
+    """Google's console and gcsfuse make empty objects whose names end in "/"."""
+    for sign in ("lab/clips/", "lab/clips/day 2/", "lab/clips/day 3/"):
+        bucket.pipe_file(sign, b"")
+    assert len(find_items(["gs://lab/clips"])) == 3
+    Place("gs://lab/clips").get_folder(tmp_path / "copy")
+    assert (tmp_path / "copy" / "day 2" / "a.mp4").read_bytes() == bucket.cat_file("lab/clips/day 2/a.mp4")
+    assert not (tmp_path / "copy" / "day 3").exists()
