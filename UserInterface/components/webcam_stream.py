@@ -21,7 +21,7 @@ from pipeline.live.clock import StreamClock
 from pipeline.live.panels import PanelSettings
 from pipeline.live.recordings import StoredRecording
 from pipeline.live.remote_panels import RemotePanels
-from pipeline.live.worker import IDLE_S, LiveState, LiveWorker, smoothed
+from pipeline.live.worker import LiveState, LiveWorker, smoothed
 from pipeline.runs import Run, RunStore
 from UserInterface.components.job import Job
 
@@ -195,7 +195,7 @@ class LiveSession:
         """A connection that died without a word is noticed by its silence."""
         while self._worker is worker:
             if worker.state.idle:
-                _log.info("no frame for %.0f s: the camera is taken for gone", IDLE_S)
+                _log.info("no frame: the camera is taken for gone")
                 self.disconnect(self._camera)
                 return
             time.sleep(1.0)

@@ -23,6 +23,7 @@ RATE_OVER_S = 3.0
 MOST_WAITING_POSES = 3600  # two minutes of analyses being slow; poses are small, so that no repetition is lost
 FORGET_PERSON_S = 3.0  # somebody else is analysed when the one so far is gone for this long
 IDLE_S = 15.0  # without a frame for so long the camera is gone
+CONNECTING_S = 90.0  # before the first one: a connection may take half a minute where the machine is busy
 _PLATE = (20, 90, 84)
 
 _log = logging.getLogger(__name__)
@@ -179,7 +180,7 @@ class LiveWorker:
         return LiveState(
             offered, processed, dropped, *rates, self._pose_ms, self._delay_ms, len(self._seen.poses),
             self._seen.time_s, self._readings(), error, None if recorder is None else recorder.duration_s,
-            now_s - self._arrived_s > IDLE_S,
+            now_s - self._arrived_s > (IDLE_S if offered else CONNECTING_S),
         )  # fmt: skip
 
     @property

@@ -268,3 +268,19 @@ def test_the_clock_keeps_to_the_stream_and_survives_a_new_one() -> None:
     assert clock.time_s(100.02, 0.32) is None
     assert clock.time_s(0.0, 5.30) == pytest.approx(5.04, abs=0.02), "another camera: the wall clock bridges"
     assert clock.time_s(0.033, 5.34) == pytest.approx(5.07, abs=0.02)
+
+
+def test_a_camera_that_is_still_connecting_is_not_taken_for_gone() -> None:
+    now = [100.0]
+    worker = LiveWorker(Told, clock=lambda: now[0])
+    try:
+        now[0] += 60
+        assert not worker.state.idle, "a busy machine may need half a minute for a connection"
+        now[0] += 40
+        assert worker.state.idle
+        worker.offer(black(), 0.0)
+        assert not worker.state.idle
+        now[0] += 16
+        assert worker.state.idle, "once frames came, silence means that the camera is gone"
+    finally:
+        worker.close()
