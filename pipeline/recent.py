@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import takewhile
 
 import numpy as np
 
@@ -59,9 +60,10 @@ class RecentFrames:
         while self._frames and self.first_s < time_s:
             self._frames.popleft()
 
-    def sequence(self) -> PoseSequence:
-        """All that is kept; there must be a frame."""
-        times, points, scores, space = zip(*self._frames, strict=True)
+    def sequence(self, from_s: float = -np.inf) -> PoseSequence:
+        """What is kept, from a moment on; there must be a frame since then."""
+        since = list(takewhile(lambda frame: frame[0] >= from_s, reversed(self._frames)))[::-1]
+        times, points, scores, space = zip(*since, strict=True)
         xyz_m = np.stack(space)
         return PoseSequence(
             self.skeleton, np.array(times), np.stack(points), np.stack(scores),

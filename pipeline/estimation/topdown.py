@@ -213,16 +213,18 @@ class TopDownEstimator(Estimator):
         self._last_started_s = None if searched else started_s
 
     def _must_search(self, before: int, time_s: float) -> bool:
-        """At once when somebody was lost, else when it is time again; never when nobody more is wanted."""
+        """At once when somebody was lost, else when it is time again.
+
+        Never when nobody more is wanted, unless the detector has a say about those who are followed.
+        """
         parameters = self.parameters
         everybody_here = self._tracks and not any(self._missing(track) for track in self._lost)
         wait_s = parameters.detect_every_s if everybody_here else parameters.search_every_s
         if parameters.target_fps:
             wait_s = self._pace.wait_s(wait_s, parameters.target_fps)
         lost_somebody = len(self._tracks) < before
-        return len(self._tracks) < parameters.max_people and (
-            lost_somebody or time_s - self._detected_s >= wait_s - 1e-6
-        )
+        wanted = len(self._tracks) < parameters.max_people or parameters.unfound_for_s is not None
+        return wanted and (lost_somebody or time_s - self._detected_s >= wait_s - 1e-6)
 
     def _follow(self, image: Image, time_s: float) -> None:
         """Everybody known, in the region their last pose predicts."""
@@ -286,6 +288,8 @@ class TopDownEstimator(Estimator):
         """Newcomers and people who come back."""
         self._detected_s = time_s
         regions = self._unknown(self._regions(image, time_s), time_s)
+        if len(self._tracks) >= self.parameters.max_people:
+            return
         poses = [pose for pose in self.keypoint_model.keypoints(image, regions) if self._plausible(image, pose)]
         looks = [appearance(image, pose, self.skeleton) for pose in poses]
         recent = [t for t in self._lost if time_s - t.time_s <= self.parameters.trust_for_s]
@@ -319,24 +323,29 @@ class TopDownEstimator(Estimator):
 
     def _unknown(self, regions: list[Region], time_s: float) -> list[Region]:
         """The regions of nobody who is followed. The detector's word on those who are is taken here."""
-        unfound_for_s = self.parameters.unfound_for_s
         boxes = [track.pose.next_region.box_px for track in self._tracks]
-        shared = np.array([[overlap(box, region.box_px) for region in regions] for box in boxes])
-        if unfound_for_s is None or not boxes:
-            return [region for j, region in enumerate(regions) if not (boxes and shared[:, j].max() > KNOWN_OVERLAP)]
-        alike = shared + np.array([[inside(box, region.box_px) for region in regions] for box in boxes])
-        pairs = dict(zip(*linear_sum_assignment(-alike), strict=True)) if regions else {}
-        found = {i: j for i, j in pairs.items() if alike[i, j] >= FOUND_OVERLAP}
-        for i, track in enumerate(self._tracks):
-            track.confirm(regions[found[i]] if i in found else None, time_s)
-        gone = [t for t in self._tracks if t.missed >= UNFOUND_LOOKS and time_s - t.found_s > unfound_for_s]
-        self._lost += gone
-        self._tracks = [track for track in self._tracks if track not in gone]
+        found = {} if self.parameters.unfound_for_s is None else self._confirm(boxes, regions, time_s)
         return [
             region
             for j, region in enumerate(regions)
-            if j not in found.values() and not shared[:, j].max() > KNOWN_OVERLAP
+            if j not in found.values() and not any(overlap(box, region.box_px) > KNOWN_OVERLAP for box in boxes)
         ]
+
+    def _confirm(self, boxes: list[Array], regions: list[Region], time_s: float) -> dict[int, int]:
+        """Which region is whose (track: region), after those whom the detector no longer finds were let go."""
+        found: dict[int, int] = {}
+        if boxes and regions:
+            alike = np.array([[overlap(b, r.box_px) + inside(b, r.box_px) for r in regions] for b in boxes])
+            pairs = zip(*linear_sum_assignment(-alike), strict=True)
+            found = {int(i): int(j) for i, j in pairs if alike[i, j] >= FOUND_OVERLAP}
+        for i, track in enumerate(self._tracks):
+            track.confirm(regions[found[i]] if i in found else None, time_s)
+        assert self.parameters.unfound_for_s is not None
+        lost_s = time_s - self.parameters.unfound_for_s
+        gone = [track for track in self._tracks if track.missed >= UNFOUND_LOOKS and track.found_s < lost_s]
+        self._lost += gone
+        self._tracks = [track for track in self._tracks if track not in gone]
+        return found
 
     @staticmethod
     def _missing(track: Track) -> bool:

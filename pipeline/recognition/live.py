@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.poses import Array, PoseSequence
+from pipeline.recent import RecentFrames
 from pipeline.recognition.classes import UNKNOWN
 from pipeline.recognition.places import chances_at
 from pipeline.recognition.recognizer import Recognizer, shipped
@@ -49,7 +50,7 @@ class LiveRecognition:
 
     def reset(self) -> None:
         """Forgets everything."""
-        self._frames: deque[tuple[float, Array, Array, Array]] = deque()
+        self._frames = RecentFrames(self.skeleton, self.image_size, self.person)
         self._centres: deque[int] = deque()
         self._chances: deque[Array] = deque()
         self._first_s = 0.0
@@ -85,7 +86,7 @@ class LiveRecognition:
         line = self.timeline
         if not len(line.time_s) or not self._frames:
             return ()
-        span_s = np.array([self._first_s, max(self._frames[-1][0], self._first_s + 1e-3)])
+        span_s = np.array([self._first_s, max(self._frames.last_s, self._first_s + 1e-3)])
         ends = PoseSequence.empty(self.skeleton, self.image_size, self.person, span_s)
         return tuple(segments(line, ends, count=False))
 
@@ -101,20 +102,10 @@ class LiveRecognition:
         Raises:
             ValueError: the time does not increase, or the shapes are not the skeleton's.
         """
-        joints = len(self.skeleton)
-        points, scores = np.array(xy_px, dtype=np.float64), np.array(score, dtype=np.float64)
-        space = np.full((joints, 3), np.nan) if xyz_m is None else np.array(xyz_m, dtype=np.float64)
-        if points.shape != (joints, 2) or scores.shape != (joints,) or space.shape != (joints, 3):
-            raise ValueError(
-                f"a frame needs ({joints}, 2) points and {joints} scores of skeleton {self.skeleton.name!r}, "
-                f"got {points.shape} and {scores.shape}."
-            )
-        if self._frames and time_s <= self._frames[-1][0]:
-            raise ValueError("time_s must increase from frame to frame; call reset() to start another clip.")
+        self._frames.append(xy_px, score, time_s, xyz_m)
         if self._next is None:
             self._first_s = float(time_s)
             self._next = int(window_centres(int(np.ceil(time_s * RATE_HZ - 1e-6)), int(time_s * RATE_HZ))[0])
-        self._frames.append((float(time_s), points, scores, space))
         ready = int(np.floor((time_s - MAX_GAP_S) * RATE_HZ)) - WINDOW // 2 + 1  # a gap can be bridged no more
         if self._next > ready:
             return None
@@ -127,7 +118,7 @@ class LiveRecognition:
         """Looks at the last windows, which reach over the end; returns what has changed, if anything."""
         if not self._frames or self._next is None:
             return None
-        last = int(np.floor(self._frames[-1][0] * RATE_HZ + 1e-6))
+        last = int(np.floor(self._frames.last_s * RATE_HZ + 1e-6))
         first = int(np.ceil(self._first_s * RATE_HZ - 1e-6))
         centres = window_centres(first, last)
         rest = centres[centres >= self._next]
@@ -137,25 +128,11 @@ class LiveRecognition:
         return self._tell(settled=1)
 
     def _look(self, centres: NDArray[np.int64]) -> None:
-        seen = self._seen(int(centres[0]) / RATE_HZ - _BEFORE_S)
+        seen = self._frames.sequence(int(centres[0]) / RATE_HZ - _BEFORE_S)
         chances = chances_at(self.recognizer, on_clock(seen), centres)
         self._centres.extend(int(one) for one in centres)
         self._chances.extend(chances)
         self._next = int(centres[-1]) + HOP
-
-    def _seen(self, from_s: float) -> PoseSequence:
-        """The frames from a moment on."""
-        newest: list[tuple[float, Array, Array, Array]] = []
-        for frame in reversed(self._frames):
-            if frame[0] < from_s:
-                break
-            newest.append(frame)
-        times, points, scores, space = zip(*reversed(newest), strict=True)
-        xyz = np.stack(space)
-        return PoseSequence(
-            self.skeleton, np.array(times), np.stack(points), np.stack(scores),
-            xyz if np.isfinite(xyz).any() else None, self.image_size, self.person,
-        )  # fmt: skip
 
     def _decide(self, count: Callable[[float, float], int]) -> None:
         line = self.timeline
@@ -164,22 +141,21 @@ class LiveRecognition:
     def _count_now(self, start_s: float, end_s: float) -> int:
         """Repetitions between two moments, seen from now: those that were counted before stand."""
         before = max((found for since, to, found in self._counted if start_s < to and since < end_s), default=0)
-        now_s = self._frames[-1][0]
+        now_s = self._frames.last_s
         if before >= 2 or end_s < now_s - COUNTED_S or now_s - self._counted_s < COUNT_EVERY_S:
             return before
         self._counted_s = now_s
         since_s = max(start_s, now_s - COUNTED_S)
-        found = repetitions_within(self._seen(since_s - 1.0), since_s, end_s)
+        found = repetitions_within(self._frames.sequence(since_s - 1.0), since_s, end_s)
         if found > before:
             self._counted.append((since_s, end_s, found))
         return max(found, before)
 
     def _count_whole(self, start_s: float, end_s: float) -> int:
-        return repetitions_within(self._seen(-np.inf), start_s, end_s)
+        return repetitions_within(self._frames.sequence(-np.inf), start_s, end_s)
 
     def _forget(self, now_s: float) -> None:
-        while self._frames[0][0] < now_s - self.memory_s:
-            self._frames.popleft()
+        self._frames.drop_before(now_s - self.memory_s)
         while self._centres and self._centres[0] / RATE_HZ < now_s - self.memory_s:
             self._centres.popleft()
             self._chances.popleft()

@@ -234,6 +234,13 @@ def test_whom_the_detector_no_longer_finds_is_not_followed_for_ever() -> None:
     assert all(follow(BelievesEverything(), worlds, PLAIN)), "without being asked, the detector has no say"
 
 
+def test_the_detector_has_its_say_when_nobody_more_is_wanted_too() -> None:
+    worlds = [World(people={"a": (100, RED)})] * 30 + [World()] * 60
+    one = follow(BelievesEverything(), worlds, replace(PLAIN, unfound_for_s=0.9, max_people=1))
+    assert all(len(poses) == 1 for poses in one[:30])
+    assert not any(one[30 + 45 :])
+
+
 def test_where_the_detector_finds_somebody_the_next_pose_is_taken() -> None:
     worlds = [World(people={"a": (100, RED)})] * 90
     asked = follow(BelievesEverything(), worlds, replace(PLAIN, unfound_for_s=0.9))
