@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit_webrtc import Translations, WebRtcMode, webrtc_streamer
 
 from pipeline import settings
-from UserInterface.components.webcam_stream import Camera, LiveSession, never_queue
+from UserInterface.components.webcam_stream import Camera, LiveSession, be_patient, never_queue
 
 KEY = "webcam-camera"
 WORDS: Translations = {
@@ -26,6 +26,7 @@ WORDS: Translations = {
 def camera(session: LiveSession, size: tuple[int, int]) -> bool:
     """Show it; whether the camera plays. Raises ValueError when the ICE servers are not understood."""
     never_queue()
+    be_patient()
     ice = settings.ice_servers()
     width, height = size
     video = {"width": {"ideal": width}, "height": {"ideal": height}, "frameRate": {"ideal": 30, "max": 30}}

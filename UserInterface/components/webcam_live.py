@@ -25,7 +25,10 @@ def live_panel(session: LiveSession) -> None:
     if job is not None and not job.running:
         st.rerun(scope="app")
     state = session.state
-    if session.worker is None:
+    if session.silent:
+        st.warning("No picture comes from the camera any more. It goes on by itself when one does; otherwise press "
+                   "**Stop**, then **Start**.", icon=":material/videocam_off:")  # fmt: skip
+    elif session.worker is None:
         st.info("Press **Start** and allow the camera. Step back until your whole body is in the picture.",
                 icon=":material/videocam:")  # fmt: skip
     elif not state.processed and not state.error:

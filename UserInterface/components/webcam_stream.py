@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import aioice.ice
 import av
 import numpy as np
 import streamlit as st
@@ -27,6 +28,8 @@ from UserInterface.components.job import Job
 
 STATE = "webcam"
 RUN = "webcam-run"  # the id of the run that this session looks at
+
+CONSENT_FAILURES = 24
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +56,12 @@ class LiveSession:
         self._timer: threading.Timer | None = None
         self._due_s = 0.0
         self._camera = 0
+        self._silent = False
+
+    @property
+    def silent(self) -> bool:
+        """Whether the connection stands but no picture has come for so long that the model was let go."""
+        return self._silent
 
     @property
     def worker(self) -> LiveWorker | None:
@@ -93,23 +102,22 @@ class LiveSession:
         """A camera comes; the number by which it goes again."""
         with self._guard:
             self._camera += 1
-            if self._worker is None:
-                self._clock, self._dwell_ms = StreamClock(), float("nan")
-                self._worker = LiveWorker(self._make, RemotePanels(self.settings))
-                threading.Thread(target=self._watch, args=(self._worker,), name="live watch", daemon=True).start()
+            self._work_on()
             return self._camera
 
     def disconnect(self, camera: int) -> None:
         """That camera is gone: the model goes, and what was being recorded becomes a run."""
         with self._guard:
-            if camera != self._camera or self._worker is None:
-                return
-            worker, self._worker, self._before = self._worker, None, None
-            self._cancel_countdown()
-        threading.Thread(target=self._close, args=(worker,), name="live close", daemon=True).start()
+            if camera == self._camera:
+                self._silent = False
+                self._rest()
 
     def show(self, image: Image, stream_s: float) -> Image:
         """Take a frame and give the picture to show: the frame before, by now with poses of its own."""
+        if self._silent:
+            with self._guard:
+                if self._silent:
+                    self._work_on()
         worker = self._worker
         if worker is None:
             return image
@@ -191,12 +199,28 @@ class LiveSession:
         recording = StoredRecording(folder)
         self.job = Job("the recording", partial(_work, recording, self.store))
 
+    def _work_on(self) -> None:
+        self._silent = False
+        if self._worker is None:
+            self._clock, self._dwell_ms = StreamClock(), float("nan")
+            self._worker = LiveWorker(self._make, RemotePanels(self.settings))
+            threading.Thread(target=self._watch, args=(self._worker,), name="live watch", daemon=True).start()
+
+    def _rest(self) -> None:
+        if self._worker is not None:
+            worker, self._worker, self._before = self._worker, None, None
+            self._cancel_countdown()
+            threading.Thread(target=self._close, args=(worker,), name="live close", daemon=True).start()
+
     def _watch(self, worker: LiveWorker) -> None:
-        """A connection that died without a word is noticed by its silence."""
+        """Silence ends the work: a connection may die without a word, or a laptop sleep and come back (``show``)."""
         while self._worker is worker:
             if worker.state.idle:
-                _log.info("no frame: the camera is taken for gone")
-                self.disconnect(self._camera)
+                with self._guard:
+                    if self._worker is worker:
+                        _log.info("no frame has come: the model is let go until one does")
+                        self._silent = True
+                        self._rest()
                 return
             time.sleep(1.0)
 
@@ -243,6 +267,15 @@ def live_session(make_estimator: Callable[[], Estimator], store: RunStore, setti
         st.session_state[STATE] = LiveSession(store, make_estimator, settings)
     session: LiveSession = st.session_state[STATE]
     return session
+
+
+def be_patient() -> None:
+    """Let a connection live through two minutes in which a busy machine answers late.
+
+    aioice asks the browser every five seconds whether it is there (RFC 7675), takes an answer that needs more than half
+    a second for none, and closes the connection at the sixth: half a minute of a machine that others use as well.
+    """
+    setattr(aioice.ice, "CONSENT_FAILURES", CONSENT_FAILURES)  # noqa: B010 -- another module's constant
 
 
 def never_queue() -> None:

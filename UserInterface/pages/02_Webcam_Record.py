@@ -12,9 +12,9 @@ from pipeline.live.models import LIVE_OPTIONS
 from pipeline.live.panels import PanelSettings
 from UserInterface.components import session
 from UserInterface.components.webcam_camera import camera
+from UserInterface.components.webcam_connection import connection_line
 from UserInterface.components.webcam_fallback import fallback
 from UserInterface.components.webcam_form import choose, maker
-from UserInterface.components.webcam_latency import latency_line
 from UserInterface.components.webcam_live import live_panel, recording_bar
 from UserInterface.components.webcam_runs import collect, show_leftovers, show_recorded
 from UserInterface.components.webcam_selftest import self_test
@@ -37,7 +37,7 @@ def main() -> None:
         left, right = st.columns([3, 2], gap="medium")
         with left:
             camera(live, choice.size)
-            latency_line(live)
+            connection_line(live)
             recording_bar(live)
         with right:
             live_panel(live)

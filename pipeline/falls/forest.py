@@ -87,7 +87,7 @@ class FallForest:
         return np.asarray(self.forest.predict_proba(values)[:, 1])
 
     def probability(self, table: FeatureTable) -> Array:
-        """(N,) calibrated probability that a fall is centred on each moment; NaN where nobody is seen then and after.
+        """(N,) calibrated probability that a fall is centred on each moment; NaN where it is not ``witnessed``.
 
         Raises:
             FallModelError: the table has other features than the forest.
@@ -154,9 +154,15 @@ class FallForest:
 
 
 def witnessed(table: FeatureTable) -> NDArray[np.bool_]:
-    """(N,) whether the person is seen at the moment and in the time after, without which nothing is claimed."""
+    """(N,) whether the person is seen before the moment, at it and after it, without which nothing is claimed.
+
+    Before: at some time 1.5 to 0.5 s earlier. A fall whose beginning nobody saw cannot be told from a burpee, or from
+    somebody lying down, that is half done when the clip begins or when the person comes into the picture.
+    """
     columns = [
-        table.names.index(f"{name}.{phase}") for name in ("motion_h_s", "box_height_h") for phase in ("drop", "after")
+        table.names.index(f"{name}.{phase}")
+        for name in ("motion_h_s", "box_height_h")
+        for phase in ("before", "drop", "after")
     ]
     return np.isfinite(table.values[:, columns]).all(axis=1)
 

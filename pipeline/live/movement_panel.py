@@ -84,6 +84,12 @@ class MovementPanel(LivePanel):
             self._phase = self._phase_now(pose.time_s) if pose.seen else "out of view"
         self._tell()
 
+    def finish(self) -> None:
+        if self._counter is not None:
+            self._counter.finish()
+            self._retract()
+            self._tell()
+
     def _settled(self, now_s: float) -> list[Repetition]:
         """Complete repetitions that two looks have found alike and nobody has judged yet."""
         waiting = [r for r in self.repetitions if not any(_overlap(r, old) for old in self._judged)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -86,6 +87,9 @@ class LivePanel(ABC):
     @abstractmethod
     def reset(self) -> None:
         """Forget everything."""
+
+    def finish(self) -> None:  # noqa: B027 -- most are never behind
+        """No pose comes for now: bring the reading up to the last one."""
 
     @property
     @abstractmethod
@@ -184,11 +188,18 @@ class PanelSet:
 
     def update(self, pose: LivePose) -> None:
         """Take the next moment. What goes wrong stands in ``error``, a sentence."""
+        self._each(lambda panel: panel.update(pose))
+
+    def finish(self) -> None:
+        """Bring the readings up to the last pose; more may come. What goes wrong stands in ``error``."""
+        self._each(lambda panel: panel.finish())
+
+    def _each(self, act: Callable[[LivePanel], None]) -> None:
         for panel in self._panels:
             if panel in self._broken:
                 continue
             try:
-                panel.update(pose)
+                act(panel)
             except Exception as error:  # noqa: BLE001 -- shown to the user
                 _log.error("the analysis %r failed", panel.title, exc_info=error)
                 self._broken.add(panel)

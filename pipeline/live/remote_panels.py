@@ -31,6 +31,10 @@ class RemotePanels(PanelSet):
         row = (pose.image_size, pose.time_s, pose.xy_px, pose.score, pose.xyz_m, pose.person)
         self._readings, self.error = self._child.call("update", pose.skeleton.name, row)
 
+    def finish(self) -> None:
+        if self._child is not None:
+            self._readings, self.error = self._child.call("finish")
+
     def reset(self) -> None:
         self.error = ""
         if self._child is not None:
@@ -49,6 +53,10 @@ class _Hosted:
 
     def update(self, skeleton: str, row: tuple[Any, ...]) -> tuple[Readings, str]:
         self._panels.update(LivePose(SKELETONS[skeleton], *row))
+        return self._panels.readings, self._panels.error
+
+    def finish(self) -> tuple[Readings, str]:
+        self._panels.finish()
         return self._panels.readings, self._panels.error
 
     def reset(self) -> Readings:

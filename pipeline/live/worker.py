@@ -24,6 +24,7 @@ MOST_WAITING_POSES = 3600  # two minutes of analyses being slow; poses are small
 FORGET_PERSON_S = 3.0  # somebody else is analysed when the one so far is gone for this long
 IDLE_S = 15.0  # without a frame for so long the camera is gone
 CONNECTING_S = 90.0  # before the first one: a connection may take half a minute where the machine is busy
+FINISH_S = 3.0  # how long the end of a recording waits for analyses that are behind
 _PLATE = (20, 90, 84)
 
 _log = logging.getLogger(__name__)
@@ -106,6 +107,7 @@ class LiveWorker:
         self._panels = panels or PanelSet()
         self._poses: deque[LivePose] = deque(maxlen=MOST_WAITING_POSES)
         self._panels_forget = False
+        self._panels_finished: threading.Event | None = None  # set by who waits for it
         self._seen = _Seen()
         self._last_offered_s = -np.inf
         self._arrived_s = clock()
@@ -244,11 +246,21 @@ class LiveWorker:
         return recorder
 
     def stop_recording(self) -> Path | None:
-        """Finish the file; its folder, or None when nothing was being recorded."""
+        """Finish the file; its folder, or None when nothing was being recorded.
+
+        Waits up to ``FINISH_S`` for the analyses to catch up with what was recorded.
+        """
+        finished = threading.Event()
         with self._wake:
             recorder, self._recorder = self._recorder, None
+            if recorder is None:
+                return None
+            self._panels_finished = finished
+            self._wake.notify_all()
+        if not finished.wait(FINISH_S):
+            _log.warning("the live analyses are behind; the recording keeps what they have counted so far")
         turns_s = [turn_s for _, reading in self._readings() for turn_s in reading.turns_s]
-        return None if recorder is None else recorder.stop(turns_s)
+        return recorder.stop(turns_s)
 
     def close(self) -> Path | None:
         """Stop everything and let go of the model; the folder of a recording that was running, or None."""
@@ -349,23 +361,31 @@ class LiveWorker:
         while True:
             with self._wake:
                 self._set_busy(1, False)
-                while not self._poses and not self._closed and not self._panels_forget:
+                while not (self._poses or self._closed or self._panels_forget or self._panels_finished):
                     self._wake.wait()
                 if self._closed:
                     return
                 self._set_busy(1, True)
                 panels, forget, self._panels_forget = self._panels, self._panels_forget, False
                 pose = self._poses.popleft() if self._poses else None
+                finished = None
+                if pose is None:
+                    finished, self._panels_finished = self._panels_finished, None
             try:
                 if forget:
                     panels.reset()
                 if pose is not None:
                     panels.update(pose)
+                if finished is not None:
+                    panels.finish()
                 self._warning = panels.error
             except Exception as error:  # noqa: BLE001 -- a thread has nobody else to tell
                 if panels is self._panels and not self._closed:
                     _log.error("the live analyses failed", exc_info=error)
                     self._warning = f"The analyses stopped: {in_words(error)} Start the camera again."
+            finally:
+                if finished is not None:
+                    finished.set()
 
     def _readings(self) -> tuple[tuple[str, Reading], ...]:
         return self._panels.readings

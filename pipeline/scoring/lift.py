@@ -33,6 +33,8 @@ _SHARE_OF_HEIGHT = 0.779
 _ERROR_OF_SCORE_M = 0.10
 # Confidences above this say the same: pose models differ in how near to 1 they go, and none is that sure in training.
 _SURE = 0.85
+_MIRROR = np.array([-1, 1, 1], dtype=np.float32)
+_MIRRORED = list(KINECT_13.mirror_order)
 _SIDES = [
     KINECT_13.index(f"{side}_{joint}") for joint in ("shoulder", "hip", "knee", "foot") for side in ("left", "right")
 ]
@@ -240,7 +242,7 @@ def kept(net: torch.nn.Module, path: Path, network: str, **settings: object) -> 
 
 
 def one_network(path: Path | torch.nn.Module) -> Network:
-    """A network that gives points and the logarithm of their errors."""
+    """A network that gives points and the logarithm of their errors, asked twice (``both_ways``)."""
     import torch
 
     net = loaded(path) if isinstance(path, Path) else path.eval()
@@ -250,11 +252,11 @@ def one_network(path: Path | torch.nn.Module) -> Network:
             points, error = net(torch.from_numpy(values))
         return points.numpy(), error.exp().numpy()
 
-    return run
+    return both_ways(run)
 
 
 def dense_pair(to_kinect: Path | torch.nn.Module, depth: Path | torch.nn.Module) -> Network:
-    """The floor's two networks, one after the other."""
+    """The floor's two networks, one after the other, asked twice (``both_ways``)."""
     import torch
 
     first = loaded(to_kinect) if isinstance(to_kinect, Path) else to_kinect.eval()
@@ -266,4 +268,24 @@ def dense_pair(to_kinect: Path | torch.nn.Module, depth: Path | torch.nn.Module)
             z, error = second(xy)
         return torch.cat([xy, z[..., None]], dim=-1).numpy(), error.exp().numpy()
 
-    return run
+    return both_ways(run)
+
+
+def both_ways(run: Network) -> Network:
+    """The mean of what a network says of the clip and of its mirror image (as Pavllo et al. 2019 do)."""
+
+    def averaged(values: Floats) -> tuple[Floats, Floats]:
+        points, error = run(np.concatenate([values, mirrored_features(values)]))
+        one, other = np.split(points, 2)
+        wrong, again = np.split(error, 2)
+        return (one + other[:, :, _MIRRORED] * _MIRROR) / 2, (wrong + again[:, :, _MIRRORED]) / 2
+
+    return averaged
+
+
+def mirrored_features(values: Floats) -> Floats:
+    """``features`` (B, W, 42) of the same clip in a mirror: x reversed, left and right exchanged."""
+    joints = len(KINECT_13)
+    flat, score, place, size = np.split(values, (2 * joints, 3 * joints, 3 * joints + 2), axis=2)
+    xy = flat.reshape(*flat.shape[:2], joints, 2)[:, :, _MIRRORED] * _MIRROR[:2]
+    return np.concatenate([xy.reshape(flat.shape), score[:, :, _MIRRORED], place * _MIRROR[:2], size], axis=2)

@@ -130,5 +130,12 @@ def tally(windows: Sequence[Windows], detect: Detector, keep: Callable[[str], bo
 
 
 def detector_of(curves: dict[int, Array], threshold: float) -> Detector:
-    """The alarms in smoothed probabilities, by ``id`` of their windows."""
-    return lambda one: find_events(one.grid, curves[id(one)], threshold, course=one.course)
+    """The alarms in smoothed probabilities, by ``id`` of their windows; looked for once each."""
+    found: dict[int, Sequence[FallEvent]] = {}
+
+    def detect(one: Windows) -> Sequence[FallEvent]:
+        if id(one) not in found:
+            found[id(one)] = find_events(one.grid, curves[id(one)], threshold, course=one.course)
+        return found[id(one)]
+
+    return detect

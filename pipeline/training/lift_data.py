@@ -39,6 +39,7 @@ VALIDATION: dict[str, tuple[str, ...]] = {
 # IntelliRehabDS is left out: its people lean 8 degrees towards the sensor (the others 2), which is how that stood.
 DATA_SETS = ("ui_prmd_kinect", "ui_prmd_vicon", "hdm05", "cmu", "precog")
 _FEWEST_FRAMES = 8
+_BORROWED = 0.5  # of the projected windows have the errors of a drawn clip
 _SMALLEST_BODY_M = 0.8
 
 # Measured by ``cameras.measured_noise`` on 80 training clips (without the validation's people): BlazePose on rendered
@@ -59,7 +60,8 @@ class Windows:
 
     xy_px: (N, W, 13, 2); score: (N, W, 13); size: (N, 2) of the picture; xyz_m: (N, W, 13, 3) the truth, scaled to a
     body of 1.70 m; scale: (N,) true metres of one of those metres; real: (N, W) False where a short sequence is
-    continued by its last frame; clip: (N,) a number for each sequence, shared by its windows; source: (N,).
+    continued by its last frame; clip: (N,) a number for each sequence, shared by its windows; source: (N,);
+    error: (N, W, 13, 2) reported minus exact 2D in body heights (0 for exact 2D).
     """
 
     xy_px: Floats
@@ -70,6 +72,7 @@ class Windows:
     real: NDArray[np.bool_]
     clip: NDArray[np.int64]
     source: NDArray[np.str_]
+    error: Floats
 
     def __len__(self) -> int:
         return len(self.clip)
@@ -98,6 +101,7 @@ def _cut(seen: PoseSequence, truth: PoseSequence, clip: int, source: str) -> Ite
     if frames < _FEWEST_FRAMES or not np.isfinite(body) or body < _SMALLEST_BODY_M:
         return
     scale = body / USUAL_HEIGHT_M
+    height_px = max(float(stature(truth.xy_px[None])[0]), 1.0)
     for start in range(0, max(frames - WINDOW // 2, 1), WINDOW):
         first = max(0, min(start, frames - WINDOW))
         index = np.minimum(first + np.arange(WINDOW), frames - 1)
@@ -110,6 +114,7 @@ def _cut(seen: PoseSequence, truth: PoseSequence, clip: int, source: str) -> Ite
             (first + np.arange(WINDOW) < frames)[None],
             np.array([clip]),
             np.array([source], dtype="U24"),
+            ((seen.xy_px - truth.xy_px)[index] / height_px)[None].astype(np.float32),
         )
 
 
@@ -193,6 +198,7 @@ def seen_anew(tracks: Tracks, count: int, rng: np.random.Generator) -> Windows:
         inside < tracks.frames[rows, None],
         rows,
         tracks.source[rows],
+        np.zeros(pixels.shape, dtype=np.float32),
     )
     if whole.all():
         return found
@@ -311,8 +317,9 @@ def batch(
 ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
     """One training batch: features (B, L, 42), truth (B, L, 13, 3), real frames (B, L).
 
-    Exact 2D is spoiled by ``noise`` of a random strength from none to one and a half times as bad. Half of the windows
-    are mirrored; confidences are now and then withheld.
+    Exact 2D is spoiled by ``noise`` of a random strength from none to one and a half times as bad, or, where there are
+    ``pairs``, half of it by what the pose model really did to another clip. Half of the windows are mirrored;
+    confidences are now and then withheld.
 
     Args:
         tracks: see ``seen_anew``; pairs: of detected 2D, or None; size: how many windows; length: consecutive frames of
@@ -322,7 +329,14 @@ def batch(
     from_pairs = round(size * pair_share) if pairs is not None else 0
     part = seen_anew(tracks, size - from_pairs, rng)
     strength = rng.uniform(0.0, 1.5, len(part)).astype(np.float32)
-    xy, score = noisy(part.xy_px, noise, rng, stature(part.xy_px).astype(np.float32) * strength)
+    height_px = stature(part.xy_px).astype(np.float32)
+    xy, score = noisy(part.xy_px, noise, rng, height_px * strength)
+    if pairs is not None and len(pairs):
+        lent = np.flatnonzero(rng.random(len(part)) < _BORROWED)
+        rows = rng.integers(len(pairs), size=len(lent))
+        much = height_px[lent] * rng.uniform(0.5, 1.2, len(lent)).astype(np.float32)
+        xy[lent] = part.xy_px[lent] + much[:, None, None, None] * pairs.error[rows]
+        score[lent] = pairs.score[rows]
     part = replace(part, xy_px=xy, score=score)
     if pairs is not None and from_pairs:
         part = joined([part, pairs.part(rng.integers(len(pairs), size=from_pairs))])

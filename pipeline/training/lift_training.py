@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,12 +22,12 @@ if TYPE_CHECKING:
 
 VALIDATE_EVERY = 250  # steps
 # Until which share of the training, and in how many parts windows are cut: all batches have as many frames.
-CURRICULUM = ((0.4, 3), (1.0, 1))
+CURRICULUM = ((0.3, 2), (1.0, 1))
 
 
 @dataclass(frozen=True)
 class Steps:
-    """How long and how fast: AdamW with a short warm-up and a cosine to 0.
+    """How long and how fast: ``optimisers.HiddenMatrices`` with a short warm-up and a cosine to 0.
 
     steps; batch_size in whole windows (see ``CURRICULUM``); learning_rate; weight_decay; pair_share: of each batch that
     is detected 2D; seed.
@@ -68,19 +67,15 @@ def fit(
     """
     import torch
 
-    optimiser = torch.optim.AdamW(net.parameters(), lr=how.learning_rate, weight_decay=how.weight_decay)
-    warm = max(1, how.steps // 20)
+    from pipeline.training.optimisers import HiddenMatrices, cosine
 
-    def rate(step: int) -> float:
-        return min((step + 1) / warm, 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / how.steps)))
-
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
+    optimiser = HiddenMatrices(net, how.learning_rate, how.weight_decay)
+    rate = cosine(how.steps)
     first, best, kept = 0, float("inf"), None
     state = work.load_state()
     if state is not None:
         net.load_state_dict(state["net"])
-        optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
+        optimiser.load(state["optimiser"])
         first, best, kept = int(state["step"]), float(state["best"]), state["kept"]
     rng = np.random.default_rng([how.seed, first])
     started, total, count = time.monotonic(), 0.0, 0
@@ -91,11 +86,7 @@ def fit(
         seen, truth, real = (torch.from_numpy(np.ascontiguousarray(part)) for part in made)
         with torch.autocast("cpu", torch.bfloat16):
             value = loss(seen, truth, real)
-        optimiser.zero_grad(set_to_none=True)
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
+        optimiser.step(value, rate(step))
         total, count = total + float(value.detach()), count + 1
         if (step + 1) % VALIDATE_EVERY == 0 or step + 1 == how.steps:
             score = validate(net.eval())
@@ -107,8 +98,7 @@ def fit(
             work.save_state(
                 {
                     "net": net.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "schedule": schedule.state_dict(),
+                    "optimiser": optimiser.state(),
                     "step": step + 1,
                     "best": best,
                     "kept": kept,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import aioice.ice
 import numpy as np
 import pytest
+from streamlit.config import get_config_options
 from streamlit.testing.v1 import AppTest
 
 from pipeline import settings
@@ -25,7 +28,7 @@ from tests.pipeline.live.stubs import SIZE, Told, black, squats
 from tests.UserInterface.conftest import HOME, healthy, texts
 from UserInterface.components.webcam_live import speed_words
 from UserInterface.components.webcam_selftest import browser_findings, server_findings
-from UserInterface.components.webcam_stream import RUN, STATE, LiveSession
+from UserInterface.components.webcam_stream import RUN, STATE, LiveSession, be_patient
 from UserInterface.components.webcam_trim import curve_figure
 
 PAGE = "pages/02_Webcam_Record.py"
@@ -201,6 +204,41 @@ def test_the_old_camera_does_not_end_the_new_one(live: LiveSession) -> None:
     assert live.worker is not None
     live.disconnect(second)
     assert live.worker is None
+
+
+def test_after_a_silence_the_pictures_are_looked_at_again(live: LiveSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.live.worker.IDLE_S", 0.3)
+    camera = live.connect()
+    live.show(black(), 0.0)
+    wait(lambda: live.worker is None)
+    assert live.silent
+    assert "No picture comes from the camera any more" in texts(page(live).warning)
+    live.show(black(), 60.0)  # a laptop that slept
+    assert live.worker is not None
+    assert not live.silent
+    wait(lambda: live.worker is None)
+    live.disconnect(camera)
+    live.show(black(), 90.0)
+    assert live.worker is None, "what was switched off stays off"
+
+
+def test_every_setting_of_the_dashboard_is_one_that_streamlit_knows() -> None:
+    file = tomllib.loads((HOME.parent / ".streamlit" / "config.toml").read_text())
+    known = set(get_config_options())
+    assert file["runner"]["postScriptGC"] is False, "cameras wait for it"
+    assert {f"{section}.{name}" for section, values in file.items() for name in flat(values)} <= known
+
+
+def flat(values: dict[str, object]) -> list[str]:
+    return [
+        f"{k}.{name}" if name else k for k, v in values.items() for name in (flat(v) if isinstance(v, dict) else [""])
+    ]
+
+
+def test_a_busy_machine_that_answers_late_keeps_its_connections() -> None:
+    assert "CONSENT_FAILURES" in aioice.ice.Connection.query_consent.__code__.co_names, "aioice counts otherwise now"
+    be_patient()
+    assert aioice.ice.CONSENT_FAILURES * aioice.ice.CONSENT_INTERVAL >= 120
 
 
 def test_a_killed_programs_recording_is_offered(store: RunStore) -> None:

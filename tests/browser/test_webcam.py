@@ -177,6 +177,17 @@ def test_nobody_in_view(playwright: Playwright, server: Server, tmp_path: Path) 
         expect(page.get_by_text("Nobody is in view")).to_be_visible(timeout=LOADING_MS)
         assert camera_frame(page).evaluate(width) is not None, "the camera plays again"
 
+        state_becomes = """(state) => {
+          const peer = window.kinoscopePeer;
+          Object.defineProperty(peer, "connectionState", { get: () => state, configurable: true });
+          peer.dispatchEvent(new Event("connectionstatechange"));
+        }"""
+        camera_frame(page).evaluate(state_becomes, "disconnected")
+        page.wait_for_timeout(1000)
+        expect(frame(page).get_by_role("button", name="Stop")).to_be_visible()
+        camera_frame(page).evaluate(state_becomes, "failed")
+        expect(frame(page).get_by_role("button", name="Start")).to_be_visible()
+
 
 def test_a_refused_camera_is_explained(playwright: Playwright, server: Server) -> None:
     with chromium(playwright, None, "--deny-permission-prompts") as browser:

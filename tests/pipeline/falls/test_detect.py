@@ -89,6 +89,16 @@ def test_lying_from_the_first_frame_is_no_fall() -> None:
     assert not detect_falls(seen([hold(fall, 6.0)])).events
 
 
+@pytest.mark.parametrize("motion", FALLS)
+def test_what_is_half_done_when_the_clip_begins_is_no_fall(motion: str) -> None:
+    scene = fallen(motion)
+    truth = times(scene)[0]
+    whole = seen(scene)
+    in_the_drop = whole.between(truth.onset_s + 0.3 * (truth.impact_s - truth.onset_s), np.inf)
+    assert not detect_falls(in_the_drop).events
+    assert len(detect_falls(whole.between(truth.onset_s - 0.6, np.inf)).events) == 1
+
+
 def test_lying_down_slowly_sitting_and_exercise_are_no_falls() -> None:
     down = part("lie_down")
     sit = part("sit_down", repetitions=2)

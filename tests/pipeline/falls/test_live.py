@@ -54,6 +54,16 @@ def test_two_falls_recovery_and_the_end_of_the_clip() -> None:
     np.testing.assert_allclose([e.onset_s for e in live.events], [e.onset_s for e in batch], atol=0.15)
 
 
+def test_a_drop_whose_beginning_was_not_seen_is_not_told() -> None:
+    one = seen(fallen(lie_s=4.0))
+    (batch,) = detect_falls(one).events
+    late = one.between((batch.onset_s + batch.impact_s) / 2, np.inf)
+    live = live_for(late)
+    assert not feed(late, live)
+    assert not live.finish()
+    assert live.events == detect_falls(late).events == ()
+
+
 def test_a_short_memory_keeps_what_it_told() -> None:
     quiet = part("walk", repetitions=40)
     one = seen([*fallen(), get_up(), quiet])

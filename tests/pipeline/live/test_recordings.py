@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 
+from pipeline.live.panels import LivePanel, LivePose, PanelSet, Reading
 from pipeline.live.recorder import PREFIX, Recorder, RecordingError
 from pipeline.live.recordings import LIVE_TAG, StoredRecording, leftovers
 from pipeline.live.worker import LiveWorker
@@ -173,6 +174,53 @@ def test_the_worker_records_every_frame_and_the_poses_it_has(store: RunStore) ->
         run = run_of(store, folder)
         assert len(run.recording()) == 50
         assert run.recording().people[0].frames_seen == 50
+    finally:
+        worker.close()
+
+
+class Slow(LivePanel):
+    """Counts poses, takes its time, and looks again at the end."""
+
+    title = "slow"
+
+    def __init__(self) -> None:
+        self.seen_s: list[float] = []
+        self.said: tuple[float, ...] = ()
+
+    def update(self, pose: LivePose) -> None:
+        time.sleep(0.02)
+        self.seen_s.append(pose.time_s)
+
+    def finish(self) -> None:
+        self.said = (self.seen_s[-1],)
+
+    def reset(self) -> None:
+        self.seen_s.clear()
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(turns_s=self.said)
+
+
+def test_the_count_kept_is_of_everything_that_was_recorded(store: RunStore) -> None:
+    panel = Slow()
+    worker = LiveWorker(lambda: Told(squats(1)), PanelSet((panel,)))
+    try:
+        worker.offer(black(), 0.0)
+        assert worker.drained()
+        worker.start_recording(store.folder)
+        for number in range(1, 41):
+            worker.offer(black(), number / 20)
+            while worker.state.processed <= number:  # the model keeps up, the analysis does not
+                time.sleep(0.001)
+        assert len(panel.seen_s) < 40
+        folder = worker.stop_recording()
+        assert folder is not None
+        assert StoredRecording(folder).info.found["repetition_turns_s"] == [pytest.approx(2.0 - 0.05)]
+        assert worker.stop_recording() is None
+        worker.offer(black(), 3.0)
+        assert worker.drained()
+        assert panel.seen_s[-1] == 3.0, "the analyses go on after a recording"
     finally:
         worker.close()
 

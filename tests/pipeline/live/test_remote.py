@@ -13,6 +13,7 @@ from pipeline.live.models import live_estimator, remote_estimator
 from pipeline.live.panels import LivePose, PanelSet, PanelSettings, make_panels
 from pipeline.live.remote import Child, RemoteError, RemoteEstimator
 from pipeline.live.remote_panels import RemotePanels
+from pipeline.repetitions import find_repetitions
 from pipeline.synthetic.actor import ActorSpec, clip_frames
 from tests.pipeline.live.stubs import SIZE, Told, squats
 
@@ -54,6 +55,11 @@ def test_the_same_poses_give_the_same_readings() -> None:
             far.update(pose)
             assert far.readings == near.readings
         assert dict(far.readings[0][1].metrics)["Repetitions"] in ("2", "3")
+        near.finish()
+        far.finish()
+        assert far.readings == near.readings
+        turns_s = [repetition.turn_s for repetition in find_repetitions(person).complete]
+        assert far.readings[0][1].turns_s == pytest.approx(turns_s, abs=1e-6), "at the end live is batch"
         far.reset()
         assert dict(far.readings)["Movement"].metrics == ()
     finally:

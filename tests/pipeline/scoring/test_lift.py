@@ -89,7 +89,8 @@ def test_the_frame_rate_does_not_matter(model: str) -> None:
 def test_a_mirrored_clip_gives_a_mirrored_body(model: str) -> None:
     sequence = flat(acted("lunge", "oblique"))
     plain, mirrored = lift(sequence, model), lift(sequence.mirrored(), model).mirrored()
-    assert 1000 * np.nanmean(np.linalg.norm(plain.xyz_m - mirrored.xyz_m, axis=2)) < 45  # type: ignore[operator]
+    # a mirrored picture's middle may lie a pixel beside the plain one's
+    assert 1000 * np.nanmean(np.linalg.norm(plain.xyz_m - mirrored.xyz_m, axis=2)) < 2  # type: ignore[operator]
 
 
 def test_how_sure_a_pose_model_is_near_one_does_not_matter() -> None:

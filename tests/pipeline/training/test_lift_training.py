@@ -13,13 +13,14 @@ import pytest
 import torch
 
 from pipeline.networks.lift import INPUTS, TemporalLift
-from pipeline.scoring.lift import WINDOW, one_network
+from pipeline.scoring.lift import WINDOW, features, mirrored_features, one_network
 from pipeline.skeletons import KINECT_13
 from pipeline.synthetic.actor import ActorSpec, clip_truth
 from pipeline.training import depth, framework, lift, lift_data, lift_training, to_kinect
 from pipeline.training.cameras import Noise, in_world, measured_noise, noisy, random_camera, resampled, view, views
 from pipeline.training.lift_data import BLAZEPOSE_NOISE, Tracks, Windows, joined_of_one, windows_of_motion
 from pipeline.training.motion_data import Motion, bends
+from pipeline.training.optimisers import HiddenMatrices
 
 
 def motion(name: str = "squat", seed: int = 0, source: str = "ui_prmd_kinect") -> Motion:
@@ -198,6 +199,47 @@ def test_mirroring_twice_changes_nothing(windows: Windows) -> None:
     assert np.abs(once[0] - part[0]).max() > 1
     for again, first in zip(lift_data.mirrored(*once, windows.size, flip), part, strict=True):
         np.testing.assert_allclose(again, first, atol=1e-3)
+    plain, turned = (features(xy, score, windows.size) for xy, score in (part[:2], once[:2]))
+    np.testing.assert_allclose(mirrored_features(plain), turned, atol=1e-5)
+
+
+def test_a_batch_borrows_the_errors_of_drawn_clips(tracks: Tracks, windows: Windows) -> None:
+    """Exact 2D with no noise of its own is as wrong as the drawn clips are, in half of the windows."""
+    silent = Noise((0.0,) * 13, (0.0,) * 13, (0.0,) * 13, 0.0, 0.0, 0.0)
+    assert not windows.error.any()
+    shift = np.zeros_like(windows.error)
+    shift[:, :, 3] = 0.5  # one wrist half a body away
+    wrong = replace(windows, error=shift)
+    seen, truth, _ = lift_data.batch(tracks, wrong, 200, WINDOW, 0.0, silent, np.random.default_rng(0))
+    flat = seen[..., :26].reshape(*seen.shape[:2], 13, 2) * np.float32(1.7)
+    off = np.linalg.norm(flat - truth[..., :2], axis=3)[:, 0]
+    far = off[:, [3, 4]].max(axis=1) > 0.4  # or the other wrist, where it was mirrored
+    assert 0.35 < far.mean() < 0.65
+    assert np.median(off[:, 9:]) < 0.1
+
+
+def test_hidden_matrices_learn_and_go_on_where_they_were() -> None:
+    """Twice 10 steps are 20, and a convolution is trained in its own memory."""
+
+    def steps(net: TemporalLift, optimiser: HiddenMatrices, count: int) -> None:
+        for _ in range(count):
+            optimiser.step((net(seen)[0] - target).norm(dim=-1).mean(), 1.0)
+
+    torch.manual_seed(0)
+    seen, target = torch.randn(2, 12, INPUTS), torch.randn(2, 12, 13, 3)
+    net = TemporalLift(dropout=0.0)
+    first = float((net(seen)[0] - target).norm(dim=-1).mean())
+    optimiser = HiddenMatrices(net, 1e-3, 0.01)
+    steps(net, optimiser, 10)
+    other = TemporalLift(dropout=0.0)
+    again = HiddenMatrices(other, 1e-3, 0.01)
+    other.load_state_dict(net.state_dict())
+    again.load(optimiser.state())
+    for one, its in ((net, optimiser), (other, again)):
+        steps(one, its, 10)
+    assert float((net(seen)[0] - target).norm(dim=-1).mean()) < 0.8 * first
+    for weight, same in zip(net.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(weight, same)
 
 
 def test_nobody_who_is_held_out_or_validates_is_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:

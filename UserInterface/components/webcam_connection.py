@@ -1,8 +1,12 @@
-"""How late the shown picture is, from the camera to the screen, and how smooth: asked of the browser's own connection.
+"""The browser's own connection: how late its pictures are, how smooth, and patience where it pauses.
 
 The browser knows how long it encodes, waits for the network and decodes (W3C Identifiers for WebRTC's Statistics API);
 the server adds its own part. The connection belongs to streamlit-webrtc's frame, which does not hand it out: its
 constructor is listened to before the camera starts.
+
+"disconnected" is a pause of some seconds, on a busy machine or network, that ends by itself (W3C WebRTC,
+RTCIceTransportState). streamlit-webrtc would stop the camera, so it is not told; if the pause does not end, "failed"
+follows, and it is told of that.
 """
 
 from __future__ import annotations
@@ -26,6 +30,9 @@ const listen = () => {
       constructor(...given) {
         super(...given);
         inside.kinoscopePeer = this;
+        this.addEventListener("connectionstatechange", (event) => {
+          if (this.connectionState === "disconnected") event.stopImmediatePropagation();
+        });
       }
     };
   }
@@ -92,7 +99,7 @@ REFRESH_S = 2.0
 
 
 @st.fragment(run_every=REFRESH_S)
-def latency_line(session: LiveSession) -> None:
+def connection_line(session: LiveSession) -> None:
     """The line under the picture; empty while the camera is off. It must be on the page before the camera starts."""
     server_ms = session.server_ms
     st.components.v2.component("kinoscope_latency", js=_SCRIPT)(
