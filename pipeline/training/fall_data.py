@@ -13,7 +13,6 @@ import numpy as np
 from pipeline import settings
 from pipeline.falls.events import Course, drop_times
 from pipeline.falls.features import Body, FeatureTable, body, features
-from pipeline.falls.forest import witnessed
 from pipeline.falls.people import joined
 from pipeline.poses import Array, PoseSequence, Recording
 from pipeline.skeletons import KINECT_13, KINECT_20, Skeleton
@@ -49,11 +48,6 @@ class Windows:
     def course(self) -> Course:
         """How the body moves up and down."""
         return Course.of(self.grid)
-
-    @cached_property
-    def lesson(self) -> Array:
-        """(G,) the label at the moments that a forest is asked about; NaN elsewhere."""
-        return np.where(witnessed(self.table), self.label, np.nan)
 
 
 def windows_of(example: Example, *, cut: bool = False) -> Windows:
@@ -266,10 +260,10 @@ def training_rows(windows: Sequence[Windows], seed: int, share: float) -> tuple[
         drop = np.nan_to_num(one.table.values[:, names.index("head_drop_h")])
         speed = np.nan_to_num(one.table.values[:, names.index("hip_fall_speed_h_s")])
         eventful = (drop > 0.15) | (speed > 0.4)
-        known = np.isfinite(one.lesson)
-        keep = known & ((one.lesson == 1) | (rng.random(len(known)) < np.where(eventful, min(1.0, 4 * share), share)))
+        known = np.isfinite(one.label)
+        keep = known & ((one.label == 1) | (rng.random(len(known)) < np.where(eventful, min(1.0, 4 * share), share)))
         values.append(one.table.values[keep])
-        labels.append(one.lesson[keep])
+        labels.append(one.label[keep])
         sources += [one.example.source.split(":")[0]] * int(keep.sum())
     x, y, source = np.concatenate(values), np.concatenate(labels), np.array(sources)
     weight = np.ones(len(y))

@@ -124,9 +124,9 @@ def calibrate(windows: Sequence[Windows], votes: dict[int, Array]) -> Array:
     given, truth, weight = [], [], []
     for one in windows:
         if id(one) in votes:
-            known = np.isfinite(one.lesson)
+            known = np.isfinite(one.label)
             given.append(votes[id(one)][known])
-            truth.append(one.lesson[known])
+            truth.append(one.label[known])
             weight.append(np.full(int(known.sum()), 1 / sources.count(one.example.source.split(":")[0])))
     x, y, w = (np.concatenate(part) for part in (given, truth, weight))
     model = LogisticRegression(C=1e3).fit(_log_odds(x)[:, None], y.astype(int), sample_weight=w / w.mean())

@@ -109,9 +109,7 @@ def test_count_record_and_open(playwright: Playwright, server: Server, squats: P
     assert batch.count == REPETITIONS
     turns_batch_s = [repetition.turn_s for repetition in batch.complete]
     turns_live_s = run.manifest.parameters["live"]["repetition_turns_s"]
-    # The browser's own camera drops and repeats frames where it shares the cores, and live and batch then bridge other
-    # gaps; exact times (0.15 s): tests/pipeline/live.
-    assert turns_live_s == pytest.approx(turns_batch_s, abs=0.6), "live and batch agree about when"
+    assert turns_live_s == pytest.approx(turns_batch_s, abs=0.15), "live and batch agree about when"
     assert np.diff(turns_batch_s) == pytest.approx(np.diff(turns_s(squat_spec())), abs=1.0)
 
 

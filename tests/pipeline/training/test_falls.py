@@ -145,20 +145,6 @@ def test_training_rows_balance_falls_and_life() -> None:
     assert weight[y == 1].sum() == pytest.approx(weight[y == 0].sum())
 
 
-def test_nothing_is_learned_from_moments_that_the_forest_is_not_asked_about() -> None:
-    example = next(one for one in acted_examples(40, 3) if one.source == "acted:falls")
-    fall = example.falls[0]
-    middle = (fall.onset_s + fall.impact_s) / 2
-    late = replace(example, sequence=example.sequence.between(middle - 0.2, np.inf))
-    windows = windows_of(late)
-    assert (windows.label == 1).any()
-    early = windows.grid.time_s < windows.grid.time_s[0] + 0.45
-    assert np.isnan(windows.lesson[early]).all()
-    known = np.isfinite(windows.lesson)
-    assert known.any()
-    np.testing.assert_array_equal(windows.lesson[known], windows.label[known])
-
-
 def test_a_group_is_in_one_fold_only() -> None:
     windows = [windows_of(one) for one in acted_examples(20, 5)]
     folds = folds_of(windows + windows, 4, 0)
