@@ -146,3 +146,9 @@ def settled(page: Page) -> None:
     """Wait until the page has stopped running and its figures are drawn."""
     page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')")
     page.wait_for_timeout(1000)
+
+
+def sticks_out_px(page: Page) -> int:
+    """By how much the page is wider than its window: more than 0 and it scrolls sideways."""
+    wider = "m => Math.max(m.scrollWidth - m.clientWidth, document.documentElement.scrollWidth - innerWidth)"
+    return int(page.get_by_test_id("stMain").evaluate(wider))

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from pipeline.sample import SAMPLE_NAME, sample_clip
-from tests.browser.conftest import NARROW, ROOT, Server, settled, take_picture
+from tests.browser.conftest import NARROW, ROOT, Server, settled, sticks_out_px, take_picture
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
@@ -166,8 +166,7 @@ def test_outputs_lists_opens_and_deletes(open_page: Open, server: Server) -> Non
 def test_dark_and_narrow(open_page: Open, server: Server, address: str) -> None:
     page = open_page(address.format(run=server.store.runs()[0].id), scheme="dark", size=NARROW)
     settled(page)
-    main = page.get_by_test_id("stMain")
-    assert main.evaluate("m => m.scrollWidth <= m.clientWidth + 1"), "nothing sticks out to the right"
+    assert sticks_out_px(page) <= 1
     color = page.get_by_test_id("stApp").evaluate("a => getComputedStyle(a).backgroundColor")
     assert max(int(part) for part in color[4:-1].split(",")[:3]) < 60
     expect(page.get_by_test_id("stException")).to_have_count(0)

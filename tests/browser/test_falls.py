@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from pipeline.falls.detect import detect_falls
 from pipeline.runs import Run
 from pipeline.synthetic.actor import ActorSpec
-from tests.browser.conftest import NARROW, Server, settled, take_picture
+from tests.browser.conftest import NARROW, Server, settled, sticks_out_px, take_picture
 from tests.pipeline.movements.analysed_runs import run_of
 
 pytestmark = pytest.mark.browser
@@ -48,5 +48,4 @@ def test_on_a_narrow_screen_and_with_another_sensitivity(open_page: Open, fall: 
     slider.focus()
     slider.press("End")
     expect(page.get_by_text("--sensitivity very-sensitive")).to_be_visible()
-    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wide <= 1, "the page must not scroll sideways"
+    assert sticks_out_px(page) <= 1

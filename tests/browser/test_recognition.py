@@ -15,7 +15,7 @@ from pipeline.recognition.labels import read_labels
 from pipeline.recognition.segments import recognize
 from pipeline.runs import Run
 from pipeline.synthetic.actor import ActorSpec, clip_truth
-from tests.browser.conftest import NARROW, Server, settled
+from tests.browser.conftest import NARROW, Server, settled, sticks_out_px
 from tests.pipeline.movements.analysed_runs import plain_clip
 
 pytestmark = pytest.mark.browser
@@ -97,8 +97,7 @@ def test_labels_go_out_as_training_data(open_page: Open, workout: Run, tmp_path:
 @pytest.mark.parametrize("options", [{"scheme": "dark"}, {"size": NARROW}])
 def test_it_fits_dark_and_narrow(open_page: Open, workout: Run, options: dict[str, object]) -> None:
     page = open_run(open_page, workout, **options)
-    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert wide <= 0
+    assert sticks_out_px(page) <= 0
     expect(page.get_by_role("button", name="Squat:")).to_be_visible()
 
 

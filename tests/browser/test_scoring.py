@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from pipeline.runs import Run
 from pipeline.scoring.assess import ChainOptions
 from pipeline.synthetic.actor import ActorSpec, clip_truth, render_clip
-from tests.browser.conftest import NARROW, Server, settled, take_picture
+from tests.browser.conftest import NARROW, Server, settled, sticks_out_px, take_picture
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Page]
@@ -75,10 +75,7 @@ def test_it_fits_a_telephone_in_the_dark(open_page: Open, squats: Run) -> None:
     page = open_scored(open_page, squats, scheme="dark", size=NARROW)
     page.locator("[data-testid=stCode]").last.scroll_into_view_if_needed()
     settled(page)
-    overflow = page.evaluate(
-        "(() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth - m.clientWidth; })()"
-    )
-    assert overflow <= 0, "nothing sticks out sideways"
+    assert sticks_out_px(page) <= 0
     expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
