@@ -28,7 +28,7 @@ import cv2
 import psutil
 from playwright.sync_api import Browser, Frame, Page, sync_playwright
 
-from benchmarks.live import BITS, FPS, SIZE, SQUARE, numbered
+from benchmarks.live import BITS, FPS, GOAL_FPS, SIZE, SQUARE, numbered
 from benchmarks.people import table
 from pipeline.settings import PROJECT_DIR
 from pipeline.synthetic.actor import ActorSpec, clip_frames
@@ -167,6 +167,18 @@ def sessions(clip: Path, count: int, seconds: float) -> list[dict[str, Any]]:
     return rows
 
 
+def what_limits(rows: list[dict[str, Any]]) -> str:
+    """One sentence for the table's foot."""
+    shown = min(float(row["shown"]) for row in rows)
+    if shown >= GOAL_FPS:
+        return f"Every session shows {GOAL_FPS} frames a second or more."
+    return (
+        f"The slowest session shows {shown:.1f} frames a second: what limits are the cores. Pose and analyses take "
+        "about one core a session (`benchmarks/live.md`), and each browser's own encoding, decoding and drawing, all "
+        f"without a graphics card, must share the {psutil.cpu_count()} cores with them."
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="The webcam page in a real browser.")
     parser.add_argument("--seconds", type=float, default=20.0)
@@ -185,6 +197,8 @@ Made by `python -m benchmarks.live_browser --write`: {arguments.seconds:.0f} s a
 `benchmarks/live.md` says what the server manages.
 
 {table(rows)}
+
+{what_limits(rows)}
 """
     print(text)
     if arguments.write:

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from pipeline.batch.batch import open_batch as open_batch
+    from pipeline.batch.batch import run_batch as run_batch
     from pipeline.exchange import ExportOptions as ExportOptions
     from pipeline.exchange import ImportOptions as ImportOptions
     from pipeline.exchange import export_poses as export_poses
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     from pipeline.synthetic.actor import render_clip as render_clip
 
 _PLACES = {
+    "pipeline.batch.batch": ("open_batch", "run_batch"),
     "pipeline.exchange": ("ExportOptions", "ImportOptions", "export_poses", "import_poses", "import_run"),
     "pipeline.falls.detect": ("FallReport", "detect_falls"),
     "pipeline.inference": ("InferenceOptions", "Progress", "create_estimator", "infer"),

@@ -20,6 +20,8 @@ def add_batch_commands(commands: Any, add: Any) -> None:
     from pipeline.batch.cluster import ClusterOptions
 
     command = add(commands, "batch", "analyse many clips, one run each, and a table over all", _batch, _show)
+    command.description += " Exits with 1 when clips failed and none is done; their reasons stand in the table."
+    command.set_defaults(failed=lambda result: result["failed"] and not result["done"])
     command.add_argument(
         "inputs", nargs="+", metavar="FOLDER_OR_GLOB", help="folders, globs, files; s3:// and gs://, too"
     )

@@ -2,7 +2,8 @@
 
 The contract of all commands: ``--out DIR`` is the run store and a run lies in ``DIR/<id>/``; CLIP_OR_RUN is a media
 path, a run id or a run folder; ``--json`` prints one JSON object on standard output and nothing else; a refusal or an
-empty answer is a result and exits 0; bad input exits 1 with one sentence on standard error.
+empty answer is a result and exits 0; bad input exits 1 with one sentence on standard error. A command whose answer may
+say that nothing came of it sets ``failed(result)`` beside ``handler``: where it is true, the exit code is 1, too.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.buffer.write(orjson.dumps(result, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
     else:
         parsed.show(result)
-    return 0
+    return int(bool(parsed.failed(result))) if "failed" in parsed else 0
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -247,8 +248,11 @@ def _doctor(arguments: argparse.Namespace) -> dict[str, Any]:
 def _show_doctor(result: dict[str, Any]) -> None:
     processor = result["processor"]
     print(f"Kinoscope {result['kinoscope']}, Python {result['python']}, {result['system']}")
-    graphics = result["accelerators"]["cuda"] or "none"
+    found = result["accelerators"]
+    graphics = ", ".join(found["graphics_processors"]) or found["cuda"] or "none"
     print(f"{processor['cores']} cores, {processor['memory_gib']} GiB; graphics processor: {graphics}")
+    for warning in found["warnings"]:
+        print(warning)
     print("Packages:", ", ".join(f"{name} {version}" for name, version in result["packages"].items()))
     print("Reads:", ", ".join(result["codecs"]["decode"]), "| writes:", ", ".join(result["codecs"]["encode"]))
     print(f"Runs: {result['outputs']['folder']} ({result['outputs']['free_gib']} GiB free)")

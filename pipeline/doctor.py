@@ -22,6 +22,7 @@ import numpy as np
 import psutil
 
 from pipeline import __version__, settings
+from pipeline.estimation.accelerators import engine_warning, graphics_processors
 from pipeline.estimation.base import EstimatorError
 from pipeline.estimation.topdown import WORKING_POINTS
 from pipeline.media import Frame, read_frames
@@ -78,13 +79,17 @@ def codecs() -> dict[str, list[str]]:
 
 
 def accelerators() -> dict[str, Any]:
-    """Graphics processors that the installed engines could use."""
+    """Graphics processors, what the engines could use, and a warning for each engine that lets one sit idle."""
     import onnxruntime
     import torch
 
+    from pipeline.estimation.registry import ENGINES
+
     return {
+        "graphics_processors": list(graphics_processors()),
         "onnxruntime_providers": onnxruntime.get_available_providers(),
         "cuda": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+        "warnings": [warning for engine in ENGINES if (warning := engine_warning(engine))],
     }
 
 

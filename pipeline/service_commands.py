@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -60,10 +62,25 @@ def _serve(arguments: argparse.Namespace) -> dict[str, Any]:
             "or leave --host away to serve this machine only."
         )
     store = arguments.out or settings.outputs_dir()
-    app = create_app(store, tokens, from_options(arguments, ServiceOptions))
-    print(f"Kinoscope's service for {store}: http://{arguments.host}:{arguments.port}/docs", file=sys.stderr)
-    uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning", server_header=False)
+    with _listening(arguments.host, arguments.port) as listener:
+        app = create_app(store, tokens, from_options(arguments, ServiceOptions))
+        shown = f"[{arguments.host}]" if ":" in arguments.host else arguments.host
+        print(f"Kinoscope's service for {store}: http://{shown}:{listener.getsockname()[1]}/docs", file=sys.stderr)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False))
+        with contextlib.suppress(KeyboardInterrupt):  # how it is stopped
+            server.run(sockets=[listener])
     return {"stopped": True}
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises ValueError when the address cannot be had."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = str((isinstance(error, OSError) and error.strerror) or error).rstrip(".")
+        raise ValueError(
+            f"The service cannot listen there: {reason}; choose another --port, or 0 for a free one."
+        ) from error
 
 
 def _show(_result: dict[str, Any]) -> None:

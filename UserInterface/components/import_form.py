@@ -21,7 +21,8 @@ _CLIPS = ["mp4", "mov", "avi", "webm", "mkv", "gif", "m4v"]
 
 def import_form() -> None:
     """Files, what they do not say about themselves, and the button that makes the run."""
-    st.caption(f"{'; '.join(IMPORT_FORMATS.values())}. No inference is needed: every analysis works on the run.")
+    formats = "; ".join(IMPORT_FORMATS.values())
+    st.caption(f"{formats}. No inference is needed but for boxes: every analysis works on the run.")
     files = st.file_uploader(
         "Pose files (all files of an OpenPose folder at once)",
         _POSE_FILES,
@@ -29,7 +30,9 @@ def import_form() -> None:
         key="import-files",
     )
     clip = st.file_uploader(
-        "The clip they belong to, if you have it (gives times, size and pictures)", _CLIPS, key="import-clip"
+        "The clip they belong to, if you have it (gives times, size and pictures; MMDet's boxes need it)",
+        _CLIPS,
+        key="import-clip",
     )
     left, middle, right = st.columns(3)
     fps = left.number_input(

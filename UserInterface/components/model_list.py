@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from pipeline import doctor
+from pipeline.estimation.accelerators import engine_warning
 from pipeline.estimation.download import DownloadProgress, download
 from pipeline.estimation.registry import ModelEntry, how_to_get, is_installed, list_models
 from UserInterface.components.task import Report, Task, task_panel
@@ -29,7 +30,10 @@ def working_point_speed(model: str, point: str) -> str:
 
 
 def show_models() -> None:
-    """Two lists: what is here with measured speed and memory, and what is not with a way to get it."""
+    """Two lists: what is here with measured speed and memory, and what is not with a way to get it.
+
+    Above them, where the chosen engine lets a GPU idle, how to change that.
+    """
     task: Task | None = st.session_state.get(TASK)
     if task is not None and not task.running:
         del st.session_state[TASK]
@@ -38,6 +42,8 @@ def show_models() -> None:
         else:
             st.success(f"{task.name}: done.", icon=":material/check_circle:")
         task = None
+    if warning := engine_warning(st.session_state.get("engine") or "onnx"):
+        st.warning(warning, icon=":material/memory:")
     here = [entry for entry in list_models() if is_installed(entry)]
     missing = [entry for entry in list_models() if not is_installed(entry, "onnx")]
     with st.expander("Models on this machine", icon=":material/speed:", expanded=task is not None):

@@ -19,6 +19,7 @@ from typing import Any
 from pipeline.kinematics import angles
 from pipeline.movements.analyze import AUTO, MOVEMENTS, analyze
 from pipeline.movements.base import plain
+from pipeline.movements.tables import REPETITION_COLUMNS, repetition_row
 from pipeline.poses import Recording
 from pipeline.repetitions import find_repetitions
 from pipeline.runs import Run, slug
@@ -49,6 +50,8 @@ class Task:
         text: what it tells, for people.
         answer: from a clip's poses to the answer; None for ``infer``, whose answer is the run itself.
         rows: the list of the answer that is its table, one entry a row; empty for an answer of one row.
+        row: makes a row of the answer and an entry; the entry's own plain values where nothing is said.
+        header: the columns that the table has without any row, too.
         module: where the answer comes from when that is another room, which may not be there.
         keep: how a run answers when it takes or leaves more than poses (pictures, further files); it stores by itself.
     """
@@ -58,6 +61,8 @@ class Task:
     answer: Callable[[Recording], Answer] | None
     rows: str = ""
     module: str = ""
+    row: Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Cell]] | None = None
+    header: tuple[str, ...] = ()
     keep: Callable[[Run], Answer] | None = None
 
     @property
@@ -84,7 +89,12 @@ class Task:
     def table(self, values: Mapping[str, Any]) -> list[dict[str, Cell]]:
         """The answer as rows of plain cells: one a repetition, event ... (``rows``), else one in all."""
         entries = values.get(self.rows, []) if self.rows else [values]
-        return [_flat(entry) for entry in entries if isinstance(entry, Mapping)]
+        entries = [entry for entry in entries if isinstance(entry, Mapping)]
+        return [_flat(entry) if self.row is None else self.row(values, entry) for entry in entries]
+
+    def csv(self, values: Mapping[str, Any]) -> str:
+        """The table as CSV; without a row it is its header."""
+        return csv_text(self.table(values), self.header)
 
     def columns(self, values: Mapping[str, Any]) -> dict[str, Cell]:
         """The answer's own numbers and sentences, for one row of a summary over many clips."""
@@ -115,9 +125,13 @@ def available_tasks() -> tuple[str, ...]:
     return tuple(name for name, task in TASKS.items() if task.available)
 
 
-def csv_text(rows: Sequence[Mapping[str, Cell]]) -> str:
-    """Rows as CSV; an empty cell is a missing value, and a text cannot start a formula in a spreadsheet."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
+def csv_text(rows: Sequence[Mapping[str, Cell]], header: Sequence[str] = ()) -> str:
+    """Rows as CSV; an empty cell is a missing value, and a text cannot start a formula in a spreadsheet.
+
+    Args:
+        header: columns that come first, whether a row has them or not.
+    """
+    names = list(dict.fromkeys([*header, *(name for row in rows for name in row)]))
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
@@ -180,6 +194,24 @@ def _score_run(run: Run) -> Answer:
     return Answer(slug(result_name(found)), found.to_json())
 
 
+def _fall_row(_answer: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Cell]:
+    return _flat(event, but_not=("reasons",)) | {"reasons": "; ".join(reason["text"] for reason in event["reasons"])}
+
+
+def _score_row(_answer: Mapping[str, Any], repetition: Mapping[str, Any]) -> dict[str, Cell]:
+    low, high = repetition["interval"]
+    reasons = [
+        f"{reason['joint']} at {reason['time_s']:.2f} s: {reason['points']:.2f}"
+        + f" ({reason['rule']})" * bool(reason["rule"])
+        for reason in repetition["reasons"]
+    ]
+    return _flat(repetition, but_not=("interval", "reasons")) | {
+        "low": low,
+        "high": high,
+        "reasons": "; ".join(reasons),
+    }
+
+
 _NO_CELL = object()
 
 
@@ -191,10 +223,12 @@ def _cell(value: Any) -> Any:
     return _NO_CELL
 
 
-def _flat(values: Mapping[str, Any], head: str = "") -> dict[str, Cell]:
+def _flat(values: Mapping[str, Any], head: str = "", but_not: Sequence[str] = ()) -> dict[str, Cell]:
     """Nested values as one level of ``outer.inner`` names; a list of objects becomes its length."""
     cells: dict[str, Cell] = {}
     for name, value in values.items():
+        if name in but_not:
+            continue
         if isinstance(value, Mapping):
             cells |= _flat(value, f"{head}{name}.")
         elif (cell := _cell(value)) is not _NO_CELL:
@@ -216,16 +250,54 @@ TASKS: Mapping[str, Task] = MappingProxyType(
         task.name: task
         for task in (
             Task(INFER, "everybody's poses, the overlay and the tables", None),
-            Task("angles", "joint angles of everybody, frame by frame", _angles, "frames"),
-            Task("repetitions", "repetitions of everybody, whatever the movement", _repetitions, "repetitions"),
-            Task("analyze", "the movement found out, repetitions and form", partial(_movement, AUTO), "repetitions"),
-            *(
-                Task(name, f"{movement.label}: repetitions and form", partial(_movement, name), "repetitions")
-                for name, movement in MOVEMENTS.items()
+            Task("angles", "joint angles of everybody, frame by frame", _angles, "frames", header=("person", "time_s")),
+            Task(
+                "repetitions",
+                "repetitions of everybody, whatever the movement",
+                _repetitions,
+                "repetitions",
+                header=("person", "start_s", "turn_s", "end_s", "complete", "confidence", "amplitude"),
             ),
-            Task("falls", "falls: onset, impact, lying, getting up", _falls, "events", "pipeline.falls.detect"),
-            Task("recognize", "exercises and when", _recognize, "segments", "pipeline.recognition.segments"),
-            Task("score", "score of an exercise", _score, "repetitions", "pipeline.scoring.kept", _score_run),
+            *(
+                Task(name, text, partial(_movement, movement), "repetitions", "", repetition_row, REPETITION_COLUMNS)
+                for name, movement, text in (
+                    ("analyze", AUTO, "the movement found out, repetitions and form"),
+                    *((name, name, f"{known.label}: repetitions and form") for name, known in MOVEMENTS.items()),
+                )
+            ),
+            Task(
+                "falls",
+                "falls: onset, impact, lying, getting up",
+                _falls,
+                "events",
+                "pipeline.falls.detect",
+                row=_fall_row,
+                header=(
+                    *("person", "onset_s", "impact_s", "lying_s", "lying_for_s", "peak_s", "recovered_s"),
+                    *("probability", "peak_probability", "recovered", "reasons"),
+                ),
+            ),
+            Task(
+                "recognize",
+                "exercises and when",
+                _recognize,
+                "segments",
+                "pipeline.recognition.segments",
+                header=(
+                    *("start_s", "end_s", "exercise", "confidence", "person", "repetitions"),
+                    *("runner_up", "runner_up_confidence", "label"),
+                ),
+            ),
+            Task(
+                "score",
+                "score of an exercise",
+                _score,
+                "repetitions",
+                "pipeline.scoring.kept",
+                keep=_score_run,
+                row=_score_row,
+                header=("number", "start_s", "end_s", "score", "low", "high", "band", "explained", "reasons"),
+            ),
         )
     }
 )

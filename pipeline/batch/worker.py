@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from pipeline import inference
 from pipeline.batch.items import DONE, FAILED, BatchError, Item, Plan, Record, TaskRecord
 from pipeline.batch.places import Place, in_words
-from pipeline.batch.tasks import Task, tasks_named
+from pipeline.batch.tasks import INFER, Task, tasks_named
 from pipeline.estimation.base import Estimator
 from pipeline.inference import InferenceOptions, Progress, infer
 from pipeline.media import probe
@@ -63,11 +63,13 @@ class Worker:
         *,
         progress: Report | None = None,
         cancelled: Callable[[], bool] | None = None,
+        begins: Callable[[str], None] | None = None,
     ) -> Record:
         """The clip's run and the answers that are asked for; a trouble is part of the record.
 
         Args:
             known: an earlier record of the clip; what is done there is not done again.
+            begins: told the name of each task that is begun; ``infer`` comes first.
 
         Raises:
             Cancelled: ``cancelled`` said so.
@@ -78,7 +80,7 @@ class Worker:
         failed = Record(item.key, item.url, item.name, FAILED)
         try:
             with self._scratch() as scratch:
-                record = self._done(item, plan, tasks, known or failed, scratch, progress, cancelled)
+                record = self._done(item, plan, tasks, known or failed, scratch, progress, cancelled, begins)
         except (ValueError, OSError, KeyError) as error:
             record = replace(failed, error=_sentence(error))
         except Cancelled:
@@ -97,18 +99,26 @@ class Worker:
         scratch: Path,
         progress: Report | None,
         cancelled: Callable[[], bool] | None,
+        begins: Callable[[str], None] | None,
     ) -> Record:
         run_id = plan.run_id(item)
         run = self._published(run_id, scratch)
         fresh = run is None
+        told = begins or (lambda _task: None)
         if run is None:
+            told(INFER)
             run = self._infer(item, plan, run_id, scratch, progress, cancelled)
         answers = {}
         for task in tasks:
             if cancelled is not None and cancelled():
                 raise Cancelled
             before = known.tasks.get(task.name)
-            answers[task.name] = before if before and before.state == DONE and not fresh else _answer(task, run)
+            if before and before.state == DONE and not fresh:
+                answers[task.name] = before
+                continue
+            if task.name != INFER:
+                told(task.name)
+            answers[task.name] = _answer(task, run)
         manifest = run.manifest
         self._publish(run, fresh)
         return Record(

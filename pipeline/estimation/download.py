@@ -107,7 +107,7 @@ def installed_checkpoint(model: ModelEntry) -> Path:
 
 
 def check(name: str) -> tuple[FileCheck, ...]:
-    """Every file of a model that is on this machine, held against its name's hash or its first download."""
+    """Every file of a model that is on this machine, held against its name's hash, the evaluation or the download."""
     model = entry(name)
     checks = []
     for path in (model.checkpoint_path, model.onnx_archive_path, model.onnx_path):
@@ -115,9 +115,14 @@ def check(name: str) -> tuple[FileCheck, ...]:
             continue
         sha256 = weights_sha256(path)
         record = record_path(path)
+        ours = path == model.checkpoint_path and model.source == "builtin" and model.checkpoint_file
+        shipped = shipped_sha256(path) if ours else None
         if path == model.checkpoint_path and model.hash8:
             ok: bool | None = sha256.startswith(model.hash8)
             reason = f"its SHA-256 {'begins' if ok else 'does not begin'} with {model.hash8}, the digits in its name"
+        elif shipped is not None:
+            ok = shipped == sha256
+            reason = "as it was evaluated" if ok else f"not the file whose evaluation is in {path.stem}.json"
         elif record.exists():
             ok = json.loads(record.read_text())["sha256"] == sha256
             reason = "as it was first downloaded" if ok else "changed since it was downloaded: delete it"
@@ -125,6 +130,15 @@ def check(name: str) -> tuple[FileCheck, ...]:
             ok, reason = None, "nothing to compare with: it was put here by hand, exported, or is yours"
         checks.append(FileCheck(path, sha256, ok, reason))
     return tuple(checks)
+
+
+def shipped_sha256(path: Path) -> str | None:
+    """What the evaluation beside weights that we trained (NAME.json for NAME.pth) says of them; None without one."""
+    try:
+        told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return told.get("sha256", {}).get(path.name)
 
 
 def fetch(url: str, path: Path, sha256_prefix: str = "", progress: Report | None = None) -> None:

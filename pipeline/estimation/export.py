@@ -10,16 +10,38 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pipeline.estimation.base import EstimatorError
-from pipeline.estimation.onnx_models import OnnxNetwork, Tensor, decode_heads, decode_simcc, normalise, suppress
-from pipeline.estimation.registry import ModelEntry, add_model, config_path, entry
+from pipeline.estimation.base import Detector, EstimatorError, Image, Region
+from pipeline.estimation.onnx_models import (
+    OnnxNetwork,
+    RTMDetOnnx,
+    RTMPoseOnnx,
+    Tensor,
+    crop,
+    crop_matrix,
+    decode_heads,
+    decode_simcc,
+    letterbox,
+    normalise,
+    suppress,
+)
+from pipeline.estimation.registry import (
+    ModelEntry,
+    add_model,
+    config_path,
+    create_detector,
+    create_keypoint_model,
+    default_pair,
+    entry,
+)
 from pipeline.estimation.tracking import overlap
+from pipeline.media import IMAGE_SUFFIXES, read_frames
 from pipeline.settings import models_dir
 
 if TYPE_CHECKING:
     import torch
 
 OPSET = 17
+CALIBRATION_SCORE = 0.4  # of a detected person; RTMDet-nano then finds 1 other in 60 (benchmarks/parity.md)
 TOLERANCE = 1e-3  # largest difference that rounding explains, as a share of the largest output
 
 
@@ -39,6 +61,8 @@ class QuantiseReport:
 
     Attributes:
         path: the file.
+        method: "dynamic" or "static".
+        inputs: how many crops or pictures everything here was measured on.
         moved_px: median and 95th percentile of how far the key points moved, in pixels of the crop; NaN for detectors.
         found_again: share of the people (score 0.3) whom the 8-bit detector finds too (IoU 0.5); NaN for key points,
             and where nobody was on the pictures.
@@ -48,6 +72,8 @@ class QuantiseReport:
     """
 
     path: Path
+    method: str
+    inputs: int
     moved_px: tuple[float, float]
     found_again: float
     largest_difference: float
@@ -80,6 +106,8 @@ def export_entry(
     """Export ``checkpoint`` to ``target``; see ``export_onnx``."""
     from pipeline.estimation.mmpose_models import MMDetDetector, MMPoseKeypoints
 
+    if not all(model.input_size):
+        raise EstimatorError(f"The config of {model.name} tells no input size; add the model again with --input-size.")
     build: Any = MMDetDetector if model.kind == "detector" else MMPoseKeypoints
     return export_network(build(config, checkpoint).model, model.kind, model.input_size, target, crops=crops, seed=seed)
 
@@ -187,14 +215,14 @@ def quantise(
 
     Args:
         name: of the registry; its ONNX file must be here.
-        tensor: network inputs (N, 3, H, W), two or more; None for random ones, which say little about accuracy on
-            people.
+        tensor: network inputs (N, 3, H, W), two or more, as ``picture_inputs`` makes them; None for random ones, which
+            say little about accuracy on people.
         method: "dynamic" scales activations while running; "static" fixes their scales on the first half of
             ``tensor``. Everything is measured on the other half.
         register: add it to the user's models as ``name``-int8.
 
     Raises:
-        EstimatorError: the ONNX file is not here, or has non-maximum suppression built in.
+        EstimatorError: the ONNX file is not here, or has non-maximum suppression built in, or ``tensor`` is too short.
     """
     from pipeline.estimation.download import installed_onnx
 
@@ -204,7 +232,9 @@ def quantise(
     if model.kind == "detector" and before.outputs == 2:
         raise EstimatorError(f"{source} has non-maximum suppression built in; export {name} from its checkpoint first.")
     tensor = random_crops(model.input_size, 8) if tensor is None else tensor
-    half = max(1, len(tensor) // 2)
+    if len(tensor) < 2:
+        raise EstimatorError("One half of the inputs is calibrated on and the other measured on; give two or more.")
+    half = len(tensor) // 2
     target = models_dir() / f"{name}-int8.onnx"
     part = target.with_name(f"{name}-int8.part.onnx")
     try:
@@ -217,6 +247,8 @@ def quantise(
     largest = max(float(np.abs(a).max()) for a in expected)
     report = QuantiseReport(
         target,
+        method,
+        len(tensor) - half,
         _moved_px(expected, quantised) if model.kind == "keypoints" else (float("nan"), float("nan")),
         _found_again(expected, quantised, model.input_size) if model.kind == "detector" else float("nan"),
         max(float(np.abs(a - b).max()) for a, b in zip(expected, quantised, strict=True)) / largest,
@@ -231,6 +263,52 @@ def quantise(
             )
         )  # fmt: skip
     return report
+
+
+def picture_inputs(name: str, folder: Path, limit: int = 64) -> Tensor:
+    """Network inputs (N, 3, H, W) for a registry model from the pictures of a folder, to calibrate and measure on.
+
+    Args:
+        name: of the registry; its ONNX file must be here.
+        folder: with pictures of people; folders in it are looked into. The first ``limit`` by name are used.
+        limit: how many pictures at most.
+
+    Returns:
+        The whole pictures for a detector; for a key-point model a crop for every person whom the preselected detector
+        finds.
+
+    Raises:
+        EstimatorError: fewer than two inputs come of it: no pictures, or nobody on them.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)[:limit]
+    if not paths:
+        raise EstimatorError(
+            f"There are no pictures in {folder}; give a folder with {', '.join(IMAGE_SUFFIXES)} files."
+        )
+    images = [next(iter(read_frames(path))).image for path in paths]
+    network = (create_detector if entry(name).kind == "detector" else create_keypoint_model)(name)
+    if isinstance(network, RTMDetOnnx):
+        inputs = [normalise([letterbox(image, network.input_size)[0]], bgr=True) for image in images]
+    elif isinstance(network, RTMPoseOnnx):
+        detector, size = create_detector(default_pair()[0]), network.input_size
+        inputs = [
+            normalise([crop(image, crop_matrix(region, size), size)], bgr=False)
+            for image in images
+            for region in _people(image, detector, network)
+        ]
+    else:
+        raise EstimatorError(f"{name} cannot be made 8-bit; choose an RTMDet detector or an RTMPose model.")
+    if len(inputs) < 2:
+        raise EstimatorError(
+            f"{len(inputs)} people or pictures in {folder} are too few to calibrate and measure on; give two or more."
+        )
+    return np.concatenate(inputs)
+
+
+def _people(image: Image, detector: Detector, network: RTMPoseOnnx) -> list[Region]:
+    """Tight boxes of the people; a detector's wider region is tightened by the key points in it."""
+    regions = [region for region in detector.detect(image) if region.score >= CALIBRATION_SCORE]
+    return [r if r.tight else network.keypoints(image, [r])[0].next_region for r in regions]
 
 
 def _write_int8(source: Path, target: Path, calibration: Tensor | None) -> None:

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from pipeline.estimation import mmcv_ops
+from pipeline.estimation.accelerators import log_idle_gpu
 from pipeline.estimation.base import EstimatorError, Image, PersonPose, Region
-from pipeline.estimation.onnx_models import BOX_PADDING, ROTATED_LOOK, idle_gpu_warning, pose_of, regions_of
+from pipeline.estimation.onnx_models import BOX_PADDING, ROTATED_LOOK, pose_of, regions_of
 from pipeline.estimation.registry import ModelEntry, config_path, weights_sha256
 from pipeline.skeletons import SKELETONS, Skeleton
 
@@ -131,7 +132,7 @@ class _TorchModel:
         self.name = name
         self._cuda = torch.cuda.is_available()
         self.device = f"{torch.cuda.get_device_name() if self._cuda else 'CPU'} (PyTorch)"
-        self.warning = idle_gpu_warning("torch", not self._cuda)
+        log_idle_gpu("torch", not self._cuda)
         self.weights_sha256 = {checkpoint.name: weights_sha256(checkpoint)} if checkpoint else {}
         self.versions = {p: importlib.metadata.version(p) for p in ("torch", "mmengine", "mmdet", "mmpose")}
 
@@ -140,7 +141,8 @@ class _TorchModel:
         return "cuda:0" if self._cuda else "cpu"
 
 
-def _read_config(config: Path) -> Any:
+def read_config(config: Path) -> Any:
+    """An MMEngine config with all its bases. Raises EstimatorError when it is none."""
     from mmengine.config import Config
 
     try:
@@ -172,7 +174,7 @@ class MMDetDetector(_TorchModel):
             from mmengine.model.utils import revert_sync_batchnorm
             from mmengine.registry import init_default_scope
 
-            settings = _read_config(config)
+            settings = read_config(config)
             init_default_scope("mmdet")
             if "init_cfg" in settings.model.get("backbone", {}):
                 settings.model.backbone.init_cfg = None  # or it downloads the weights that training started from
@@ -231,7 +233,7 @@ class MMPoseKeypoints(_TorchModel):
         """
         mmcv_ops.prepare()
         super().__init__(name or config.stem, checkpoint, threads)
-        settings = _read_config(config)
+        settings = read_config(config)
         if settings.get("model", {}).get("type") != "TopdownPoseEstimator":
             raise EstimatorError(f"{config} is no top-down model of MMPose; only those run here.")
         with _quiet():

@@ -8,8 +8,6 @@ tests hold them against both libraries.
 from __future__ import annotations
 
 import importlib.metadata
-import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.estimation.accelerators import log_idle_gpu
 from pipeline.estimation.base import EstimatorError, Image, PersonPose, Region
 from pipeline.estimation.blazepose import default_threads
 from pipeline.estimation.registry import ModelEntry, weights_sha256
@@ -38,6 +37,7 @@ STD_RGB = np.array([58.395, 57.12, 57.375], dtype=np.float32)
 PAD_VALUE = 114
 BOX_PADDING = 1.25  # MMPose GetBBoxCenterScale
 SIMCC_SPLIT_RATIO = 2.0
+USUAL_SIZE = (192, 256)  # width, height of most RTMPose models
 CONFIDENT_SHARE = 0.6  # of the points that were found, which then make the next box alone
 CONFIDENT = 0.3  # MMPose draws and tracks points from here up (kpt_thr)
 # A person's box beyond the box of their key points, as shares of its own side and of the longer side: medians of the
@@ -51,7 +51,6 @@ class OnnxNetwork:
 
     Attributes:
         device: the provider really used, in words.
-        warning: set when a GPU sits idle because this onnxruntime cannot use it; else empty.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
@@ -74,9 +73,7 @@ class OnnxNetwork:
             raise EstimatorError(f"{path} cannot be loaded as an ONNX model: {error}") from error
         used = self._session.get_providers()[0]
         self.device = f"{PROVIDERS.get(used, used)} (ONNX Runtime)"
-        self.warning = idle_gpu_warning("onnxruntime", used == "CPUExecutionProvider")
-        if self.warning:
-            logging.getLogger(__name__).warning(self.warning)
+        log_idle_gpu("onnxruntime", used == "CPUExecutionProvider")
         self.versions = {"onnxruntime": importlib.metadata.version("onnxruntime")}
         self.weights_sha256 = {path.name: weights_sha256(path)}
         self._outputs = [output.name for output in self._session.get_outputs()]
@@ -94,6 +91,10 @@ class OnnxNetwork:
         height, width = self._shape[2:]
         return (width, height) if isinstance(width, int) and isinstance(height, int) else None
 
+    def size_or(self, wanted: tuple[int, int] | None, usual: tuple[int, int]) -> tuple[int, int]:
+        """Width, height to run with: the file's own, else those wanted, else (none, or 0) the usual ones."""
+        return self.fixed_size or (wanted if wanted and all(wanted) else usual)
+
     @property
     def fixed_batch(self) -> bool:
         """True when the file takes one picture at a time."""
@@ -107,17 +108,6 @@ class OnnxNetwork:
             binding.bind_output(name, "cpu")
         self._session.run_with_iobinding(binding)
         return list(binding.copy_outputs_to_cpu())
-
-
-def idle_gpu_warning(library: str, on_cpu: bool) -> str:
-    """A sentence when there is an NVIDIA GPU but ``library`` runs on the CPU; else empty."""
-    if not on_cpu or shutil.which("nvidia-smi") is None:
-        return ""
-    remedy = {
-        "onnxruntime": "pip uninstall onnxruntime && pip install onnxruntime-gpu",
-        "torch": "install the build of torch for this GPU's driver (pytorch.org/get-started)",
-    }[library]
-    return f"A GPU sits idle: the installed {library} runs on the CPU only. Use the GPU with: {remedy}"
 
 
 def normalise(pictures: Sequence[Image], bgr: bool) -> Tensor:
@@ -210,7 +200,7 @@ class OnnxPeople(OnnxNetwork):
         if self.outputs not in self.known_outputs:
             raise EstimatorError(f"{path} has {self.outputs} outputs: it is no {self.kind}.")
         self.name = name or self.name
-        self.input_size = self.fixed_size or input_size or self.usual_size
+        self.input_size = self.size_or(input_size, self.usual_size)
 
     @classmethod
     def from_entry(cls, model: ModelEntry, threads: int | None = None) -> Self:
@@ -350,7 +340,7 @@ class RTMPoseOnnx(OnnxNetwork):
         self,
         path: Path,
         skeleton: Skeleton = COCO_17,
-        input_size: tuple[int, int] = (192, 256),
+        input_size: tuple[int, int] | None = None,
         *,
         name: str = "rtmpose",
         threads: int | None = None,
@@ -359,13 +349,13 @@ class RTMPoseOnnx(OnnxNetwork):
         Args:
             path: the ONNX file.
             skeleton: its key points, in its order.
-            input_size: width, height, for a file that takes any size.
+            input_size: width, height, for a file that takes any size; None is the usual one.
             name: as in the registry.
             threads: of ONNX Runtime.
         """
         super().__init__(path, threads)
         self.name, self.skeleton = name, skeleton
-        self.input_size = self.fixed_size or input_size
+        self.input_size = self.size_or(input_size, USUAL_SIZE)
         if self.outputs != 2:
             raise EstimatorError(
                 f"{path} has {self.outputs} outputs, not two: only SimCC models (RTMPose, RTMW) run here; "

@@ -340,11 +340,17 @@ def create_estimator(
 
 
 def add_model(model: ModelEntry) -> ModelEntry:
-    """Write a user's own model into their registry; one of the same name is replaced.
+    """Write a user's own model into their registry, after a first run; one of the same name is replaced.
+
+    Returns:
+        The entry as it was written: with absolute paths, and the input size and skeleton that its files tell.
 
     Raises:
-        EstimatorError: the name or the kind is not usable, a file does not exist, or nothing could run it.
+        EstimatorError: the name or the kind is not usable, a file does not exist or is no model, config and checkpoint
+            don't fit each other, or a key-point model's skeleton is missing, unknown or of another number of points.
     """
+    from pipeline.estimation.own_models import completed
+
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", model.name):
         raise EstimatorError(f"{model.name!r} is no name for a model; use small letters, digits, '-', '_' and '.'.")
     if any(e.name == model.name for e in _registry(CHECKPOINTS_DIR / "registry.toml", "builtin")):
@@ -364,7 +370,7 @@ def add_model(model: ModelEntry) -> ModelEntry:
         if what in files
     }
     engines = (("onnx",) if model.onnx_file or model.config else ()) + (("mmpose",) if model.config else ())
-    model = replace(model, **absolute, engines=engines, source="user")  # type: ignore[arg-type]
+    model = completed(replace(model, **absolute, engines=engines, source="user"))  # type: ignore[arg-type]
     others = [e for e in _registry(user_registry_path(), "user") if e.name != model.name]
     _write_user_registry([*others, model])
     return model

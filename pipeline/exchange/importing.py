@@ -19,17 +19,19 @@ import pyarrow as pa
 from pipeline.drawing import draw_people
 from pipeline.exchange import json_files, tables
 from pipeline.exchange.base import ExchangeError, ImportOptions, picture_of_space, rate_of
+from pipeline.exchange.boxes import poses_in_boxes
 from pipeline.exchange.c3d_files import read_c3d
 from pipeline.exchange.markers import joint_named, skeleton_for
 from pipeline.exchange.opensim import Markers, read_trc
 from pipeline.exchange.people import Frames, assemble, extent, largest, reordered, scaled
 from pipeline.media import probe, read_frames, write_image
-from pipeline.poses import Array, MediaInfo, ModelInfo, PoseSequence, Recording
+from pipeline.poses import Array, MediaInfo, ModelInfo, PoseSequence, Recording, SchemaError
 from pipeline.runs import Run, RunStore, read_poses
 from pipeline.skeletons import Skeleton
 
 IMPORT_FORMATS: dict[str, str] = {
     "mmpose": "MMPose JSON",
+    "mmdet": "MMDet JSON (boxes; the key points are found in the clip)",
     "openpose": "OpenPose JSON (a folder, one file a frame)",
     "alphapose": "AlphaPose JSON",
     "trc": "TRC of Sports2D, Pose2Sim or OpenSim",
@@ -136,7 +138,7 @@ def _read(paths: list[Path], options: ImportOptions, clip: Path | None) -> Impor
         return _from_markers(read_c3d(paths[0]), "c3d", options, clip)
     if suffix == ".parquet":
         return Imported(_own_parquet(paths[0]), "kinoscope", ())
-    if suffix == ".json" or wanted in ("mmpose", "openpose", "alphapose"):
+    if suffix == ".json" or wanted in ("mmpose", "mmdet", "openpose", "alphapose"):
         return _from_json(paths, wanted, options, clip)
     text = _text(paths[0])
     if suffix == ".trc" or wanted == "trc" or text.startswith("PathFileType"):
@@ -155,16 +157,12 @@ def _from_json(paths: list[Path], wanted: str, options: ImportOptions, clip: Pat
     if kind == "kinoscope":
         return Imported(_own_json(paths[0]), kind, ())
     if kind == "mmdet":
-        raise ExchangeError(
-            "This is MMDet's file: boxes without key points; run MMPose on them and import its JSON, or infer the clip."
-        )
+        return _from_boxes(documents, paths, options, clip)
+    in_clip = clip is not None
     if kind == "openpose":
-        numbers = [json_files.openpose_number(path, place) for place, path in enumerate(paths)]
-        if len(set(numbers)) < len(numbers):
-            numbers = list(range(len(paths)))
-        frames, skeleton = json_files.read_openpose(documents, numbers)
+        frames, skeleton = json_files.read_openpose(documents, json_files.frame_numbers(paths), in_clip)
     elif kind == "mmpose":
-        frames, skeleton = json_files.read_mmpose(documents[0] if len(documents) == 1 else documents)
+        frames, skeleton = json_files.read_mmpose(documents[0] if len(documents) == 1 else documents, in_clip)
     elif kind == "alphapose" and len(documents) == 1:
         frames, skeleton = json_files.read_alphapose(documents[0])
     else:
@@ -172,6 +170,20 @@ def _from_json(paths: list[Path], wanted: str, options: ImportOptions, clip: Pat
             f"{paths[0].name} is no pose file that is known here; JSON of MMPose, OpenPose and AlphaPose can be read."
         )
     return _from_frames(frames, skeleton, kind, options, clip, None)
+
+
+def _from_boxes(documents: list[Any], paths: list[Path], options: ImportOptions, clip: Path | None) -> Imported:
+    if clip is None:
+        raise ExchangeError(
+            "This is MMDet's file: boxes without key points; give the clip as well (--clip), and they are found in it."
+        )
+    numbers = json_files.frame_numbers(paths)
+    if len(documents) == 1 and isinstance(documents[0], list):
+        documents, numbers = documents[0], list(range(len(documents[0])))
+    boxes = json_files.read_mmdet(documents, numbers)
+    _timeline(max(boxes, default=-1) + 1, None, options, clip)  # is it the boxes' clip?
+    recording = _described(poses_in_boxes(boxes, clip), "mmdet", clip)
+    return Imported(recording, "mmdet", (f"Key points by {recording.model.name}, in the boxes of the file.",))
 
 
 def _from_frames(
@@ -223,6 +235,9 @@ def _from_markers(found: Markers, kind: str, options: ImportOptions, clip: Path 
     known = [joint for joint in joints if joint]
     skeleton = skeleton_for(known)
     if skeleton is None:
+        if known:
+            few = ", ".join(name for name, joint in zip(found.names, joints, strict=True) if joint)
+            raise ExchangeError(f"Too few joints are known ({few}); hips, shoulders, knees and ankles are needed.")
         names = ", ".join(found.names[:6])[:80]
         raise ExchangeError(
             f"The markers of this file ({names} ...) are no joints that are known here; Pose2Sim's names are (LKnee)."
@@ -324,10 +339,10 @@ def _own_json(path: Path) -> Recording:
 def _own_parquet(path: Path) -> Recording:
     try:
         return read_poses(path)
-    except ValueError:
+    except SchemaError:
         raise
-    except (pa.ArrowException, KeyError, TypeError, IndexError, AttributeError, OverflowError, OSError) as error:
-        reason = " ".join(str(error).split())[:100]
+    except (pa.ArrowException, ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).replace(str(path), path.name).split())[:200]
         raise ExchangeError(f"{path.name} cannot be read as Kinoscope's Parquet ({reason}).") from error
 
 

@@ -1,7 +1,8 @@
-"""Poses that MMPose, OpenPose and AlphaPose write as JSON.
+"""Poses that MMPose, OpenPose and AlphaPose write as JSON, and the boxes of MMDet.
 
 - MMPose: the inferencer's ``predictions/*.json`` and the demos' ``results_*.json`` (``split_instances`` in
-  mmpose/structures/utils.py). MMDet's own predictions hold boxes without key points and are refused with that sentence.
+  mmpose/structures/utils.py).
+- MMDet: the inferencer's ``preds/*.json``, one a picture (mmdet/apis/det_inferencer.py), or a list of them.
 - OpenPose: a folder of ``*_keypoints.json``, one a frame (doc/02_output.md), BODY_25 or COCO.
 - AlphaPose: ``alphapose-results.json`` (docs/output.md), 17, 26, 133 or 136 points; ``idx`` is its tracking id.
 """
@@ -16,12 +17,14 @@ from typing import Any
 import numpy as np
 import orjson
 
+from pipeline.estimation.base import Region
 from pipeline.exchange.base import ExchangeError
 from pipeline.exchange.markers import ORDERS
 from pipeline.exchange.people import Body, Frames, check_frames, reordered
 from pipeline.poses import Array
 from pipeline.skeletons import COCO_17, HALPE_26, SKELETONS, Skeleton
 
+LEAST_BOX_SCORE = 0.3  # as MMDet's own pictures; its files hold hundreds of boxes that are nothing
 _SKELETONS = {17: COCO_17, 18: HALPE_26, 25: HALPE_26, 26: HALPE_26, 136: HALPE_26}
 
 
@@ -71,8 +74,44 @@ def format_of(document: Any) -> str:
     return ""
 
 
-def read_mmpose(document: Any) -> tuple[Frames, Skeleton]:
-    """Frames of an MMPose prediction, from 0. Raises ExchangeError."""
+def first_number(numbers: Sequence[int], in_clip: bool, usual: int) -> int:
+    """What the file calls the first frame: its smallest number; in a clip 0 or 1 (``usual`` if it begins later)."""
+    smallest = min(numbers, default=0)
+    return smallest if smallest <= 1 or not in_clip else usual
+
+
+def read_mmdet(documents: Sequence[Any], numbers: Sequence[int]) -> dict[int, list[Region]]:
+    """The boxes of people (class 0 of COCO) in the frames of a clip, one document a frame. Raises ExchangeError."""
+    first = first_number(numbers, True, 0)
+    boxes: dict[int, list[Region]] = {}
+    for document, number in zip(documents, numbers, strict=True):
+        values = _dict(document, "a frame")
+        corners = _numbers(values.get("bboxes", []), "bboxes").ravel()
+        if len(corners) % 4:
+            raise ExchangeError(
+                "The bboxes of this MMDet file are no lists of left, top, right, bottom; export it again."
+            )
+        corners = corners.reshape(-1, 4)
+        labels = _numbers(values.get("labels", []), "labels").ravel()
+        scores = _numbers(values.get("scores", [1.0] * len(corners)), "scores").ravel()
+        if not len(corners) == len(labels) == len(scores):
+            raise ExchangeError(
+                "A frame of this MMDet file has not as many labels and scores as boxes; export it again."
+            )
+        sizes = corners[:, 2:] - corners[:, :2]
+        people = (labels == 0) & (scores >= LEAST_BOX_SCORE) & (sizes > 0).all(axis=1)  # False where one is NaN
+        boxes[number - first] = [
+            Region.from_box(box, min(1.0, score)) for box, score in zip(corners[people], scores[people], strict=True)
+        ]
+    return boxes
+
+
+def read_mmpose(document: Any, in_clip: bool = False) -> tuple[Frames, Skeleton]:
+    """Frames of an MMPose prediction. Raises ExchangeError.
+
+    Args:
+        in_clip: the frames are those of a clip, whose first one is number 0 or 1; else the first one in the file is 0.
+    """
     if isinstance(document, dict):
         document = document.get("instance_info")
     if not isinstance(document, list):
@@ -88,7 +127,7 @@ def read_mmpose(document: Any) -> tuple[Frames, Skeleton]:
         else:
             numbers.append(place)
             lists.append(item)
-    first = min(numbers, default=0)
+    first = first_number(numbers, in_clip, 1)  # the demos count from 1
     frames: Frames = {}
     skeleton: Skeleton | None = None
     for number, found in zip(numbers, lists, strict=True):
@@ -119,11 +158,15 @@ def read_alphapose(document: Any) -> tuple[Frames, Skeleton]:
     return check_frames(frames, "This AlphaPose file"), skeleton or COCO_17
 
 
-def read_openpose(documents: Sequence[Any], numbers: Sequence[int]) -> tuple[Frames, Skeleton]:
-    """Frames of OpenPose's files, one document a frame. A point at (0, 0) was not seen. Raises ExchangeError."""
+def read_openpose(documents: Sequence[Any], numbers: Sequence[int], in_clip: bool = False) -> tuple[Frames, Skeleton]:
+    """Frames of OpenPose's files, one document a frame. A point at (0, 0) was not seen. Raises ExchangeError.
+
+    Args:
+        in_clip: as in ``read_mmpose``.
+    """
     frames: Frames = {}
     skeleton: Skeleton | None = None
-    first = min(numbers, default=0)
+    first = first_number(numbers, in_clip, 0)
     for document, number in zip(documents, numbers, strict=True):
         bodies = []
         for item in _list(_dict(document, "the file").get("people"), "people"):
@@ -140,10 +183,13 @@ def read_openpose(documents: Sequence[Any], numbers: Sequence[int]) -> tuple[Fra
     return check_frames(frames, "This OpenPose folder"), skeleton or HALPE_26
 
 
-def openpose_number(path: Path, place: int) -> int:
-    """The frame number in ``clip_000000000012_keypoints.json``; ``place`` when there is none."""
-    found = re.search(r"(\d+)(?:_keypoints)?$", path.stem)
-    return int(found[1][-15:]) if found else place
+def frame_numbers(paths: Sequence[Path]) -> list[int]:
+    """The frame numbers in names like ``clip_000000000012_keypoints.json``; 0, 1 ... where they tell none apart."""
+    if len(paths) == 1:
+        return [0]
+    found = [re.search(r"(\d+)(?:_keypoints)?$", path.stem) for path in paths]
+    numbers = [int(number[1][-15:]) if number else place for place, number in enumerate(found)]
+    return numbers if len(set(numbers)) == len(numbers) else list(range(len(paths)))
 
 
 def _body(xy_px: Array, raw: Array, person: Any, skeleton: Skeleton | None) -> tuple[Body, Skeleton]:

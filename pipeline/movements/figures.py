@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from pipeline.movements.analyze import movement_named
 from pipeline.movements.base import Metric, Movement, MovementReport, RepetitionReport
 from pipeline.movements.evidence import reading
+from pipeline.movements.tables import REPETITION_COLUMNS, repetition_row
 from pipeline.poses import Array
 
 PERCENT = np.linspace(0.0, 100.0, 101)
@@ -90,27 +91,11 @@ def symmetry(repetition: RepetitionReport, metric: str) -> float:
 
 def repetitions_table(report: MovementReport) -> pd.DataFrame:
     """One row a repetition: times, verdict, faults, and every metric (with its sides); units in the column names."""
-    rows: list[dict[str, Any]] = []
-    for repetition in report.repetitions:
-        row: dict[str, Any] = {
-            "repetition": repetition.number,
-            "person": repetition.person,
-            "movement": report.movement,
-            "start_s": round(repetition.start_s, 3),
-            "turn_s": round(repetition.turn_s, 3),
-            "end_s": round(repetition.end_s, 3),
-            "duration_s": round(repetition.end_s - repetition.start_s, 3),
-            "complete": repetition.complete,
-            "confidence": round(repetition.confidence, 3),
-            "view": repetition.view,
-            "verdict": repetition.verdict,
-            "faults": "; ".join(f"{r.fault} ({r.side}, {r.severity})" for r in repetition.remarks),
-        }
-        for r in repetition.metrics:
-            name = r.metric if r.side == "both" else f"{r.metric}_{r.side}"
-            row[name] = round(r.value, 3) if not r.refused else float("nan")
-        rows.append(row)
-    return pd.DataFrame(rows)
+    document = report.to_json(curves=False)
+    rows = [repetition_row(document, repetition) for repetition in document["repetitions"]]
+    return pd.DataFrame(
+        rows, columns=list(dict.fromkeys([*REPETITION_COLUMNS, *(name for row in rows for name in row)]))
+    )
 
 
 def curves_figure(report: MovementReport) -> Figure:

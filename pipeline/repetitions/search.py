@@ -94,6 +94,7 @@ def _best_set(
 
 
 CLEARLY = 0.8  # a likeness below this share of the other's decides between two readings
+HELD_LONGER = 2.4  # the end at which more than this many times the time of the other is spent is the rest
 TRIES = 20  # readings, best first, that are looked at before a set is given up
 
 
@@ -286,24 +287,23 @@ def _large(signals: Signals, motion: _Motion, candidate: _Candidate, rules: Repe
 
 
 def _from_rest(signals: Signals, candidate: _Candidate, motion: _Motion, rules: RepetitionParameters) -> _Candidate:
-    """The same reading with its cycles beginning at rest: where they are clearly more alike, else where
-    more of them are whole, else where more time is spent.
+    """The same reading with its cycles beginning at rest: where they are clearly more alike, else where clearly more
+    time is spent, else where the set begins (that stays as it is while a set goes on).
     """
     other = _scored(signals, (candidate.name, candidate.turns), motion, rules, -candidate.rest)
     if other is None or not _convincing(signals, motion, other, rules):
         return candidate
     likeness = [float(one.likeness[one.kept].mean()) for one in (candidate, other)]
-    count = [int(one.kept.sum()) for one in (candidate, other)]
     if min(likeness) < CLEARLY * max(likeness):
         return candidate if likeness[0] > likeness[1] else other
-    if count[0] != count[1]:
-        return candidate if count[0] > count[1] else other
-    curve = signals[candidate.name]
-    kept = candidate.cycles[candidate.kept]
+    curve, kept = signals[candidate.name], candidate.cycles[candidate.kept]
     low, high = np.sort(np.median(curve[kept[:, :2]], axis=0))
     level = (curve[np.isfinite(curve)] - low) / max(high - low, 1e-9)
-    rest = 1 if (level > 0.75).sum() >= (level < 0.25).sum() else -1
-    return candidate if candidate.rest == rest else other
+    above, below = int((level > 0.75).sum()), int((level < 0.25).sum())
+    if max(above, below) > HELD_LONGER * min(above, below):
+        return candidate if candidate.rest == (1 if above > below else -1) else other
+    begins = [int(one.cycles[one.kept][0, 0]) for one in (candidate, other)]
+    return candidate if begins[0] < begins[1] else other
 
 
 def _single(

@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException  # FastAPI's 
 
 from pipeline import __version__
 from pipeline.batch.items import DONE, TaskRecord
-from pipeline.batch.tasks import INFER, TASKS, Task, available_tasks, csv_text, tasks_named
+from pipeline.batch.tasks import INFER, TASKS, Task, available_tasks, tasks_named
 from pipeline.inference import InferenceOptions
 from pipeline.poses import Recording
 from pipeline.runs import Run
@@ -217,7 +217,7 @@ def _add_jobs(app: FastAPI, queue: JobQueue) -> None:
 
     @app.get("/jobs/{job_id}", tags=["jobs"], responses=_NOT_FOUND)
     def get_job(owner: Owner, job_id: str) -> dict[str, Any]:
-        """Where a job is: waiting, running (with frames done and seconds left), done or failed (with the reason)."""
+        """Where a job is: waiting, running (the task at hand, frames done, seconds left), done or failed (and why)."""
         return queue.get(owner, job_id).to_json()
 
     @app.delete("/jobs/{job_id}", status_code=204, tags=["jobs"], responses=_NOT_FOUND)
@@ -343,7 +343,7 @@ def _recording(content: bytes) -> Recording:
 
 def _answer(task: Task, values: dict[str, Any], form: Format) -> Response:
     if form == "csv":
-        return PlainTextResponse(csv_text(task.table(values)), media_type="text/csv")
+        return PlainTextResponse(task.csv(values), media_type="text/csv")
     return Response(orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
 
 

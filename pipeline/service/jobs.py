@@ -160,8 +160,7 @@ class JobQueue:
             datetime.now(UTC).isoformat(timespec="seconds"), WAITING,
         )  # fmt: skip
         try:
-            _write_through(content, target)
-            with self._open() as database:
+            with self._write_through(content, target), self._open() as database:
                 database.execute(
                     "INSERT INTO jobs (id, owner, name, tasks, options, created_utc, state) VALUES (?,?,?,?,?,?,?)",
                     values,
@@ -287,12 +286,29 @@ class JobQueue:
                 database.executemany("DELETE FROM jobs WHERE id=?", [(job.id,) for job in deleted])
 
     def sweep_uploads(self) -> None:
-        """Remove uploads that nobody acknowledged: to be called before anybody uploads (the service's start)."""
-        with self._open() as database:
+        """Remove uploads that nobody acknowledged and nobody is making (the service's start)."""
+        with self._open() as database:  # nobody begins or acknowledges an upload meanwhile
             known = {row["id"] for row in database.execute("SELECT id FROM jobs").fetchall()}
-        for path in self.uploads.iterdir():
-            if path.stem not in known and not _held(path):
-                path.unlink(missing_ok=True)
+            for path in self.uploads.iterdir():
+                if path.stem not in known and not _held(path):
+                    path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _write_through(self, content: BinaryIO, target: Path) -> Iterator[None]:
+        """Copy to the disk itself, name and all; locked until the block ends, so that no sweep takes it away."""
+        with contextlib.ExitStack() as held:
+            with self._open():  # nobody sweeps meanwhile, so nobody sees it unlocked
+                file = held.enter_context(target.open("xb"))
+                fcntl.flock(file, fcntl.LOCK_EX)
+            shutil.copyfileobj(content, file, 1 << 20)
+            file.flush()
+            os.fsync(file.fileno())
+            folder = os.open(target.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+            yield
 
     def item(self, job: Job) -> Item:
         """The job's clip, as a worker takes it."""
@@ -324,20 +340,6 @@ def _held(path: Path) -> bool:
     except OSError:
         return True
     return False
-
-
-def _write_through(content: BinaryIO, target: Path) -> None:
-    """Copy to the disk itself, name and all; locked meanwhile, so that no sweep takes it for a left-over."""
-    with target.open("xb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        shutil.copyfileobj(content, file, 1 << 20)
-        file.flush()
-        os.fsync(file.fileno())
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _suffix(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from typing import Any
 
 from pipeline.batch.items import FAILED, Record
 from pipeline.batch.worker import Cancelled, Worker
@@ -64,8 +65,9 @@ class ServiceWorker:
         item = self._queue.item(job)
         try:
             record = self._worker.process(
-                item, job.plan, progress=told, cancelled=lambda: self._stop.is_set() or told.deleted
-            )
+                item, job.plan, progress=told, cancelled=lambda: self._stop.is_set() or told.deleted,
+                begins=told.begins,
+            )  # fmt: skip
         except Cancelled:
             if self._stop.is_set() and not told.deleted:
                 self._queue.release(job)
@@ -83,21 +85,28 @@ class _Told:
     def __init__(self, queue: JobQueue, job: Job) -> None:
         self._queue, self._job = queue, job
         self._last = -_TELL_EVERY_S
+        self._told: dict[str, Any] = {}
         self.deleted = False
 
+    def begins(self, task: str) -> None:
+        """A task is begun: said at once, for an analysis tells nothing until it ends."""
+        self._tell({"task": task})
+
     def __call__(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if now - self._last < _TELL_EVERY_S:
+        now, total = time.monotonic(), progress.frames_total
+        if now - self._last < _TELL_EVERY_S and progress.frames != total:
             return
         self._last = now
-        total = progress.frames_total
-        self.deleted = not self._queue.tell(
-            self._job,
+        self._tell(
             {
                 "frames": progress.frames,
                 "frames_total": total,
                 "share": round(min(1.0, progress.frames / total), 4) if total else None,
                 "frames_per_s": round(progress.frames_per_s, 2),
                 "left_s": None if progress.left_s is None else round(progress.left_s, 1),
-            },
+            }
         )
+
+    def _tell(self, news: dict[str, Any]) -> None:
+        self._told |= news
+        self.deleted = not self._queue.tell(self._job, self._told)

@@ -146,12 +146,14 @@ def teach_errors(
     with torch.inference_mode():
         for _ in range(rounds):
             seen, truth, real = batch(tracks, pairs, how.batch_size, WINDOW, how.pair_share, noise, rng)
-            points, _ = net(torch.from_numpy(np.ascontiguousarray(seen)))
+            # what is told is the error of the answer that is given: the mean with that of the mirrored clip
+            points, _ = one_network(net)(seen)
             channels = inputs.pop()
             rows = channels.transpose(1, 2).flatten(0, 1) if channels.dim() == 3 else channels
             mask = torch.from_numpy(np.ascontiguousarray(real)).flatten()
-            hidden.append(rows[mask])
-            found.append((points - torch.from_numpy(np.ascontiguousarray(truth))).norm(dim=-1).flatten(0, 1)[mask])
+            hidden.append(rows[: len(mask)][mask])
+            off = torch.from_numpy(np.linalg.norm(points - truth, axis=3))
+            found.append(off.flatten(0, 1)[mask])
     hook.remove()
     x, off = torch.cat(hidden).clone(), torch.cat(found).clone()
     middle, spread = x.mean(dim=0), x.std(dim=0) + 1e-3

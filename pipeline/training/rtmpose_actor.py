@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from pipeline.estimation.base import EstimatorError
 from pipeline.estimation.mmpose_models import load_weights
 from pipeline.estimation.onnx_models import normalise
+from pipeline.estimation.registry import weights_sha256
 from pipeline.synthetic.motions import MOTIONS
 from pipeline.training.actor_accuracy import measure, size_of
 from pipeline.training.actor_crops import Crop, varied_crop
@@ -217,12 +218,14 @@ def evaluate(config: ActorConfig, work: Work, *, frames_dir: Path | None = None)
     """Accuracy of the weights as they are kept, in half precision, on test clips and on motions never trained."""
     frames_dir = frames_dir or work.folder / "frames"
     network = build_network(config.model, config.seed)
-    load_weights(network, work.folder / f"{NAME}.pth")
+    weights = work.folder / f"{NAME}.pth"
+    load_weights(network, weights)
     test, unseen = (measure(network, split(config, name, frames_dir)) for name in ("test", "unseen"))
     metrics = {
         "primary": {"name": "PCK@0.2 of the torso", **asdict(test.torso_02), "higher_is_better": True},
         "test": asdict(test),
         "unseen_motions": asdict(unseen),
+        "sha256": {weights.name: weights_sha256(weights)},  # `models verify` reads it
     }
     (work.folder / f"{NAME}.json").write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     return metrics

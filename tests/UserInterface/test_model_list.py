@@ -9,6 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pipeline import doctor
+from pipeline.estimation import accelerators
 from pipeline.estimation.base import EstimatorError
 from pipeline.estimation.download import DownloadProgress
 from pipeline.estimation.registry import entry
@@ -103,3 +104,14 @@ def test_pytorch_offers_what_has_pytorch_weights() -> None:
     app.session_state["engine"] = "mmpose"
     healthy(app.run())
     assert any("trained here" in option for option in app.selectbox[0].options)
+
+
+def test_an_idle_gpu_is_shown_where_models_are_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_page(PAGE)
+    assert "GPU" not in texts(app.warning)
+    monkeypatch.setattr(accelerators.shutil, "which", lambda _name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(accelerators, "_onnxruntime_uses_cuda", lambda: False)
+    monkeypatch.setattr(accelerators, "_torch_uses_cuda", lambda: True)
+    assert "A GPU sits idle: the installed onnxruntime" in texts(healthy(app.run()).warning)
+    app.session_state["engine"] = "mmpose"
+    assert "GPU" not in texts(healthy(app.run()).warning)

@@ -273,6 +273,12 @@ def test_the_command_says_what_happened(clips: Path, tmp_path: Path, capsys: pyt
     code = main(["batch", str(clips), "--tasks", "infer,fly", "--out", str(tmp_path / "out")])
     assert code == 1
     assert "There is no task 'fly'" in capsys.readouterr().err
+    code = main(["batch", str(clips / "broken.mp4"), "--out", str(tmp_path / "broken"), "--json"])
+    answer = json.loads(capsys.readouterr().out)
+    assert (code, answer["done"], answer["failed"]) == (1, 0, 1), "nothing came of it, and what there is is said"
+    with pytest.raises(SystemExit):
+        main(["batch", "--help"])
+    assert "Exits with 1 when" in capsys.readouterr().out
 
 
 def test_batch_equals_the_single_command(clips: Path, tmp_path: Path) -> None:

@@ -6,11 +6,14 @@ import csv
 import io
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from pipeline.batch import tasks
 from pipeline.batch.tasks import TASKS, Answer, Task, TaskError, csv_text, tasks_named
 from pipeline.poses import Recording
+from pipeline.synthetic.actor import ActorSpec, clip_truth
 from tests.conftest import random_sequence
 
 
@@ -41,7 +44,26 @@ def test_every_task_answers_for_everybody_and_for_nobody(name: str, people: int)
     assert set(task.columns(values)) <= set(values) | {f"{task.rows}_count"}
     rows = task.table(values)
     assert all(not isinstance(cell, list | dict) for row in rows for cell in row.values())
-    assert len(list(csv.reader(io.StringIO(csv_text(rows))))) == len(rows) + 1
+    table = pd.read_csv(io.StringIO(task.csv(values)))  # which wants a header, row or not
+    assert len(table) == len(rows)
+    assert not [column for column in table if column.endswith("_count")], "a list is told, not counted"
+    if rows and task.header:
+        assert set(task.header) <= set(rows[0])
+
+
+def test_the_table_of_a_set_says_what_was_measured_and_remarked() -> None:
+    actor = ActorSpec.one("squat", repetitions=2, faults={"heels_up": 1.0}, view="right", fps=15, seed=1)
+    values = TASKS["squat"].of_poses(clip_truth(actor).recording).values
+    table = pd.read_csv(io.StringIO(TASKS["squat"].csv(values)))
+    assert list(table["repetition"]) == [1, 2]
+    for row, repetition in zip(table.to_dict("records"), values["repetitions"], strict=True):
+        assert row["remarks"] == "; ".join(remark["label"] for remark in repetition["remarks"])
+        measured = {f"{m['metric']}_{m['side']}".removesuffix("_both"): m["value"] for m in repetition["metrics"]}
+        assert {name: row[name] for name in measured} == pytest.approx(
+            {name: np.nan if value is None else value for name, value in measured.items()}, abs=6e-4, nan_ok=True
+        )
+    assert "heels leave the floor" in table["remarks"][0]
+    assert table["thigh_deg_right"].notna().all()
 
 
 def test_angles_are_those_of_kinematics() -> None:

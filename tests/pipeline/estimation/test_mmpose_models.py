@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,21 +14,35 @@ import pytest
 import torch
 
 from pipeline import settings
+from pipeline.cli import main
 from pipeline.estimation import mmcv_ops
 from pipeline.estimation.base import EstimatorError, Image, Region
-from pipeline.estimation.export import export_network, export_onnx, quantise, random_crops, weights_from_onnx
-from pipeline.estimation.mmpose_models import MMDetDetector, MMPoseKeypoints, load_checkpoint, skeleton_of
+from pipeline.estimation.export import (
+    export_network,
+    picture_inputs,
+    quantise,
+    random_crops,
+    weights_from_onnx,
+)
+from pipeline.estimation.mmpose_models import (
+    MMDetDetector,
+    MMPoseKeypoints,
+    load_checkpoint,
+    read_config,
+    skeleton_of,
+)
 from pipeline.estimation.onnx_models import RTMDetOnnx, RTMPoseOnnx, crop, crop_matrix, letterbox, normalise
+from pipeline.estimation.own_models import config_size
 from pipeline.estimation.registry import (
-    ModelEntry,
-    add_model,
     config_path,
     create_detector,
     create_estimator,
     create_keypoint_model,
     entry,
 )
+from pipeline.media import write_image
 from pipeline.skeletons import COCO_17, COCO_WHOLEBODY_133, HALPE_26
+from pipeline.synthetic.actor import ActorSpec, clip_frames
 
 PHOTOS = settings.data_dir() / "media/photos_coco_val2017"
 RAW_HEADS = settings.data_dir() / "models/rtmdet_nano_raw_heads.onnx"
@@ -62,12 +77,18 @@ def pose() -> MMPoseKeypoints:
 
 
 @pytest.fixture(scope="module")
-def pose_onnx(pose: MMPoseKeypoints, tmp_path_factory: pytest.TempPathFactory) -> RTMPoseOnnx:
-    """The same weights in ONNX Runtime."""
+def pose_file(pose: MMPoseKeypoints, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same weights as an ONNX file."""
     path = tmp_path_factory.mktemp("onnx") / "rtmpose-t.onnx"
     report = export_network(pose.model, "keypoints", (192, 256), path)
     assert report.largest_difference < 1e-4 * report.largest_output
-    return RTMPoseOnnx(path, COCO_17)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pose_onnx(pose_file: Path) -> RTMPoseOnnx:
+    """The same weights in ONNX Runtime."""
+    return RTMPoseOnnx(pose_file, COCO_17)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +99,18 @@ def detector() -> MMDetDetector:
     if RAW_HEADS.exists():
         assert weights_from_onnx(detector.model, RAW_HEADS, (320, 320)) == 123
     return detector
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with four pictures of a rendered person, one in a folder of its own, and a file that is no picture."""
+    folder = tmp_path_factory.mktemp("pictures")
+    (folder / "more").mkdir()
+    (folder / "notes.txt").write_text("four pictures")
+    frames = clip_frames(ActorSpec.one("squat", seed=500_009, repetitions=1, fps=4, size=(320, 320)))
+    for number, (image, _) in zip(range(4), frames, strict=False):
+        write_image(folder / ("more" if number == 0 else "") / f"{number}.png", image)
+    return folder
 
 
 def pictures(count: int) -> list[Image]:
@@ -158,15 +191,9 @@ def test_an_exported_detector_answers_like_pytorch(detector: MMDetDetector, tmp_
         np.testing.assert_allclose(a.box_px, b.box_px, atol=0.05)
 
 
-def test_another_architecture_is_not_filled_in(detector: MMDetDetector, pose_onnx: RTMPoseOnnx, tmp_path: Path) -> None:
-    export_network(_pose_network("rtmpose-t"), "keypoints", (192, 256), tmp_path / "p.onnx", crops=1)
+def test_another_architecture_is_not_filled_in(detector: MMDetDetector, pose_file: Path) -> None:
     with pytest.raises(EstimatorError, match="another architecture"):
-        weights_from_onnx(detector.model, tmp_path / "p.onnx", (320, 320))
-    assert pose_onnx.skeleton is COCO_17
-
-
-def _pose_network(name: str) -> Any:
-    return MMPoseKeypoints(config_path(entry(name))).model
+        weights_from_onnx(detector.model, pose_file, (320, 320))
 
 
 # --- through the registry -------------------------------------------------------------------------------------------
@@ -246,18 +273,26 @@ def test_bad_checkpoints_are_refused(pose: MMPoseKeypoints, tmp_path: Path, caps
         MMPoseKeypoints(config_path(entry("rtmpose-s")), bad)
 
 
-def test_a_users_model_goes_through_both_engines_by_name(pose: MMPoseKeypoints, tmp_path: Path, models: Path) -> None:
+def test_a_users_model_goes_through_both_engines_by_name(
+    pose: MMPoseKeypoints, rendered: Path, tmp_path: Path, models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = config_path(entry("rtmpose-t"))
     checkpoint = official_style_checkpoint(pose.model, tmp_path / "mine.pth")
-    add_model(
-        ModelEntry(
-            "mine", "keypoints", "Mine", "coco17", (192, 256), config=str(config), checkpoint_file=str(checkpoint)
-        )
-    )
+    add = ["models", "add", "mine", "--kind", "keypoints", "--config", str(config), "--checkpoint", str(checkpoint)]
+    assert main(add) == 0
+    assert (entry("mine").input_size, entry("mine").skeleton) == ((192, 256), "coco17")
     with pytest.raises(EstimatorError, match="models export mine"):
         create_keypoint_model("mine")
-    report = export_onnx("mine", crops=2)
-    assert report.path == models / "mine.onnx" and report.largest_difference < 1e-3
+    capsys.readouterr()
+    assert main(["models", "export", "mine", "--int8", "static", "--images", str(rendered)]) == 0
+    made, eight_bits = capsys.readouterr().out.splitlines()
+    assert made.startswith(f"{models / 'mine.onnx'}: largest difference from PyTorch")
+    told = re.search(r"int8.onnx: static, .* on 2 inputs from .*; key points move by ([\d.]+) px \(median", eight_bits)
+    crops = picture_inputs("mine", rendered)
+    assert crops.shape == (4, 3, 256, 192)  # a person in each picture
+    runs = [create_keypoint_model(name).simcc(crops[2:])[0] for name in ("mine", "mine-int8")]
+    assert told is not None
+    assert float(told[1]) == pytest.approx(np.nanmedian(np.linalg.norm(runs[0] - runs[1], axis=2)), abs=0.01)
     image = pictures(1)[0]
     regions = random_regions(image, 2, np.random.default_rng(3))
     first = create_keypoint_model("mine", engine="mmpose").keypoints(image, regions)
@@ -267,11 +302,43 @@ def test_a_users_model_goes_through_both_engines_by_name(pose: MMPoseKeypoints, 
     mixed = create_estimator("mine", "blazepose", engine="mmpose").info
     assert mixed.device == "CPU (LiteRT, XNNPACK), CPU (PyTorch)" or torch.cuda.is_available()
 
-    for method in ("dynamic", "static"):
-        quantised = quantise("mine", random_crops((192, 256), 4), method=method)
-        assert quantised.size_ratio < 0.5 and np.isfinite(quantised.moved_px).all()
-        assert 0 < quantised.largest_difference < 0.5 and np.isnan(quantised.found_again)
+    quantised = quantise("mine", random_crops((192, 256), 4))
+    assert (quantised.method, quantised.inputs) == ("dynamic", 2)
+    assert quantised.size_ratio < 0.5 and np.isfinite(quantised.moved_px).all()
+    assert 0 < quantised.largest_difference < 0.5 and np.isnan(quantised.found_again)
     assert create_keypoint_model("mine-int8").keypoints(image, []) == []
+
+
+@needs_data
+def test_whole_pictures_measure_a_detector(rendered: Path, models: Path) -> None:
+    models.mkdir()
+    (models / "rtmdet-nano.onnx").symlink_to(RAW_HEADS)
+    inputs = picture_inputs("rtmdet-nano", rendered)
+    assert inputs.shape == (4, 3, 320, 320)
+    report = quantise("rtmdet-nano", inputs)
+    assert report.inputs == 2 and np.isnan(report.moved_px).all()
+    assert report.found_again >= 0.5
+    assert create_detector("rtmdet-nano-int8").detect(pictures(1)[0])
+
+
+def test_pictures_without_people_calibrate_nothing(pose_file: Path, tmp_path: Path, models: Path) -> None:
+    models.mkdir()
+    (models / "rtmpose-t.onnx").symlink_to(pose_file)
+    write_image(tmp_path / "empty.png", np.full((120, 160, 3), 90, dtype=np.uint8))
+    with pytest.raises(EstimatorError, match=r"0 people or pictures in .* are too few"):
+        picture_inputs("rtmpose-t", tmp_path)
+    with pytest.raises(EstimatorError, match="give two or more"):
+        quantise("rtmpose-t", random_crops((192, 256), 1))
+
+
+@pytest.mark.parametrize("name", ["rtmpose-t", "rtmw-l-384", "rtmdet-nano", "rtmdet-s"])
+def test_a_configs_test_pipeline_tells_the_input_size(name: str) -> None:
+    assert config_size(read_config(config_path(entry(name)))) == entry(name).input_size
+
+
+def test_a_config_that_tells_no_size_has_none() -> None:
+    assert config_size({}) == (0, 0)
+    assert config_size({"test_dataloader": {"dataset": {"pipeline": [{"type": "Resize", "scale": 0.5}]}}}) == (0, 0)
 
 
 def test_a_damaged_download_is_not_used(models: Path) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import cv2
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline import settings
-from pipeline.estimation import onnx_models
+from pipeline.estimation import accelerators
 from pipeline.estimation.base import EstimatorError, Image, Region
 from pipeline.estimation.onnx_models import (
     OnnxNetwork,
@@ -89,6 +90,12 @@ def brightest_file(path: Path, batch: int | str = "batch", joints: int = 17) -> 
             "double": np.array([1, 1, 2], dtype=np.float32),
         },
     )
+
+
+def any_size_file(path: Path) -> Path:
+    """A SimCC model that takes any size; it is only loaded."""
+    nodes = [helper.make_node("Identity", ["input"], [name]) for name in ("simcc_x", "simcc_y")]
+    return save_graph(path, nodes, ["simcc_x", "simcc_y"], ["batch", 3, "height", "width"], {})
 
 
 def photographs(count: int) -> list[Image]:
@@ -317,12 +324,51 @@ def test_a_skeleton_of_another_size_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_idle_gpu_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(onnx_models.shutil, "which", lambda _name: "/usr/bin/nvidia-smi")
-    assert "GPU sits idle" in onnx_models.idle_gpu_warning("onnxruntime", on_cpu=True)
-    assert "torch" in onnx_models.idle_gpu_warning("torch", on_cpu=True)
-    assert onnx_models.idle_gpu_warning("onnxruntime", on_cpu=False) == ""
-    monkeypatch.setattr(onnx_models.shutil, "which", lambda _name: None)
-    assert onnx_models.idle_gpu_warning("onnxruntime", on_cpu=True) == ""
+    monkeypatch.setattr(accelerators.shutil, "which", lambda _name: "/usr/bin/nvidia-smi")
+    assert "GPU sits idle" in accelerators.idle_gpu_warning("onnxruntime", on_cpu=True)
+    assert "torch" in accelerators.idle_gpu_warning("torch", on_cpu=True)
+    assert accelerators.idle_gpu_warning("onnxruntime", on_cpu=False) == ""
+    monkeypatch.setattr(accelerators.shutil, "which", lambda _name: None)
+    assert accelerators.idle_gpu_warning("onnxruntime", on_cpu=True) == ""
+
+
+def test_an_idle_gpu_is_logged_when_a_network_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(accelerators.shutil, "which", lambda _name: "/usr/bin/nvidia-smi")
+    network = OnnxNetwork(brightest_file(tmp_path / "k.onnx"))
+    assert ("onnxruntime-gpu" in caplog.text) == network.device.startswith("CPU")
+
+
+def test_a_listed_provider_counts_only_when_a_session_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accelerators.shutil, "which", lambda _name: "/usr/bin/nvidia-smi")
+    listed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: listed)
+    real, used = onnxruntime.InferenceSession, listed[1:]
+
+    class Session:
+        def __init__(self, model: bytes, providers: list[str]) -> None:
+            assert providers == listed
+            assert real(model, providers=listed[1:]).get_providers() == listed[1:], "the graph itself is good"
+
+        def get_providers(self) -> list[str]:
+            return used
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    for used, warned in ((listed[1:], True), (listed, False)):  # noqa: B007
+        accelerators._onnxruntime_uses_cuda.cache_clear()
+        assert bool(accelerators.engine_warning("onnx")) == warned
+    accelerators._onnxruntime_uses_cuda.cache_clear()
+    with pytest.raises(EstimatorError, match="no engine 'tensorrt'"):
+        accelerators.engine_warning("tensorrt")
+
+
+def test_a_size_of_zero_is_no_size(tmp_path: Path) -> None:
+    found = end2end_file(tmp_path / "d.onnx", [[40, 20, 120, 300, 0.9]], [0])
+    for size in (None, (0, 0)):
+        assert RTMDetOnnx(found, size).input_size == (320, 320)
+        assert RTMPoseOnnx(any_size_file(tmp_path / "p.onnx"), COCO_17, size).input_size == (192, 256)
+    assert RTMDetOnnx(found, (640, 416)).input_size == (640, 416)
 
 
 def test_models_come_out_of_the_registry_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

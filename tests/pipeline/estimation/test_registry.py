@@ -27,6 +27,7 @@ from pipeline.estimation.registry import (
 from pipeline.estimation.topdown import WORKING_POINTS, suited
 from pipeline.settings import data_dir
 from pipeline.skeletons import SKELETONS
+from tests.pipeline.estimation.test_onnx_models import brightest_file, end2end_file
 
 METAFILES = {
     "mmpose": (
@@ -170,14 +171,14 @@ def test_wrong_choices_are_explained(arguments: dict[str, Any], text: str) -> No
 
 
 def test_a_users_model_is_kept_listed_and_removed(tmp_path: Path) -> None:
-    file = tmp_path / "mine.onnx"
-    file.touch()
+    file = brightest_file(tmp_path / "mine.onnx")
+    people = end2end_file(tmp_path / "people.onnx", [[40, 20, 120, 300, 0.9]], [0])
     added = add_model(
         ModelEntry("my-pose", "keypoints", 'Mine, "fine-tuned"', "coco17", (192, 256), onnx_file=str(file))
     )
     assert entry("my-pose") == added
     assert added.engines == ("onnx",) and added.source == "user" and is_installed(added)
-    add_model(ModelEntry("other", "detector", "Other", onnx_file=str(file)))
+    add_model(ModelEntry("other", "detector", "Other", onnx_file=str(people)))
     remove_model("my-pose")
     assert [e.name for e in list_models() if e.source == "user"] == ["other"]
     with pytest.raises(EstimatorError, match="not among the models you added: other"):

@@ -55,6 +55,7 @@ def poses_or_a_sentence(path: Path) -> None:
         assert 15 < len(text) < 500, text
         assert "Traceback" not in text
         assert "\n" not in text.strip()
+        assert str(path.parent) not in text, "where an upload lay is nobody's business"
         return
     for person in made.recording.people:
         assert np.nanmin(person.score, initial=0) >= 0

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from pipeline.exchange import ExchangeError, ExportOptions, ImportOptions, export_poses, import_poses, import_run
+from pipeline.exchange.json_files import read_mmdet
 from pipeline.exchange.markers import ORDERS, skeleton_for
 from pipeline.movements import analyze
 from pipeline.poses import PoseSequence, Recording
 from pipeline.runs import RunStore
 from pipeline.skeletons import COCO_17, HALPE_26
+from pipeline.synthetic.actor import ActorSpec, render_clip
 from tests.conftest import random_sequence
 from tests.pipeline.exchange import samples
 from tests.pipeline.exchange.samples import COUNT, FPS, SIZE, person, squats, write
@@ -233,6 +235,63 @@ def test_a_clip_gives_times_size_and_pictures(tmp_path: Path) -> None:
         import_poses(path, ImportOptions(), short)
 
 
+@pytest.mark.parametrize(("kind", "usual"), [("mmpose", 1), ("openpose", 0)])
+def test_frames_that_begin_late_stay_where_they_are_in_the_clip(tmp_path: Path, kind: str, usual: int) -> None:
+    """Numbers count from 0 or 1, however late the first person comes; without the clip nobody knows what was before."""
+    from tests.pipeline.movements.analysed_runs import plain_clip
+
+    late, begin = person().select(slice(10, 16)), 10 + usual
+    clip = plain_clip(tmp_path / "clip.mp4", Recording((), person().time_s[:20]), SIZE)
+    if kind == "mmpose":
+        path = write(tmp_path / "late.json", samples.mmpose(late, first=begin))
+    else:
+        path = samples.openpose(late, tmp_path / "json")
+        for file in sorted(path.iterdir(), reverse=True):
+            file.rename(path / f"clip_{int(file.stem.split('_')[1]) + begin:012d}_keypoints.json")
+    (found,) = import_poses(path, clip=clip).recording.people
+    assert (len(found), list(np.flatnonzero(found.seen))) == (20, list(range(10, 16)))
+    (alone,) = import_poses(path, FPS_ONLY).recording.people
+    assert list(np.flatnonzero(alone.seen)) == list(range(6))
+
+
+def test_key_points_are_found_in_the_boxes_of_mmdet(tmp_path: Path) -> None:
+    spec = ActorSpec.one(
+        "squat", repetitions=1, view="oblique", fps=6, size=(240, 180), seed=2, lead_in_s=0.3, lead_out_s=0.1
+    )
+    truth = render_clip(spec, tmp_path / "clip.mp4").recording.people[0]
+    folder = tmp_path / "preds"
+    folder.mkdir()
+    nothing = [[2, 2, 40, 60], [100, 10, 220, 170]]  # a wall, and a chair
+    for number, points in enumerate(truth.xy_px):
+        box = [*np.nanmin(points, axis=0) - 4, *np.nanmax(points, axis=0) + 4]
+        frame = {"labels": [0, 0, 56], "scores": [0.9, 0.8, 0.9], "bboxes": [box, *nothing]}
+        write(folder / f"{number:06d}.json", frame)
+    run = import_run(folder, RunStore(tmp_path / "runs"), clip=tmp_path / "clip.mp4")
+    (found,) = run.recording().people
+    assert found.frames_seen == len(truth) == len(found)
+    apart = np.linalg.norm(found["left_knee"] - truth["left_knee"], axis=1)
+    assert np.median(apart) < 0.03 * 180
+    assert (run.manifest.model["detector"], run.manifest.parameters["imported"]) == ("boxes of the file", "mmdet")
+    assert "in the boxes of the file" in run.manifest.parameters["notes"][0]
+    empty = [{"labels": [], "scores": [], "bboxes": []}] * 3
+    path = write(tmp_path / "empty.json", empty)
+    assert import_poses(path, clip=tmp_path / "clip.mp4").recording.people == ()
+    with pytest.raises(ExchangeError, match="the clip has"):
+        import_poses(write(tmp_path / "long.json", empty * 200), clip=tmp_path / "clip.mp4")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"bboxes": [[1, 2, 3]]}, {"bboxes": "x"}, {"labels": []}, {"labels": [0, 0]}, {"scores": [None, 1]}, 3]
+)
+def test_damaged_boxes_are_one_sentence(wrong: object) -> None:
+    good = {"labels": [0], "scores": [0.9], "bboxes": [[0, 0, 9, 9]]}
+    document = good | wrong if isinstance(wrong, dict) else wrong
+    with pytest.raises(ExchangeError, match="export"):
+        read_mmdet([good, document], [0, 1])
+    unknown = good | {"bboxes": [[0, 0, None, 9]]}
+    assert [len(found) for found in read_mmdet([good, unknown], [4, 5]).values()] == [1, 0]
+
+
 def test_an_imported_run_is_a_run(tmp_path: Path) -> None:
     store = RunStore(tmp_path / "runs")
     options = ImportOptions(fps=FPS, subject="P01", tags=("lab",))
@@ -264,13 +323,18 @@ def test_nobody_in_the_file_is_an_ordinary_run(tmp_path: Path) -> None:
         ("a.json", '{"instance_info": 3}', "no list of frames"),
         ("a.json", '{"people": [{"pose_keypoints_2d": [1, 2]}]}', "triples"),
         ("a.json", '{"people": [{"pose_keypoints_2d": [1, 2, 3, 4, 5, 6]}]}', "2 points"),
-        ("a.json", '{"labels": [0], "scores": [0.9], "bboxes": [[0, 0, 5, 5]]}', "boxes without key points"),
+        ("a.json", '{"labels": [0], "scores": [0.9], "bboxes": [[0, 0, 5, 5]]}', r"boxes without key points.*--clip"),
         ("a.json", '{"schema_version": 99, "people": []}', "newer"),
         ("a.json", '{"schema_version": 1, "people": [1]}', "lacks parts"),
         ("a.trc", "hello", "Frame#"),
         ("a.trc", "PathFileType\nx\ny\nFrame#\tTime\tA\t\t\n\t\tX1\tY1\tZ1\n", "no frames"),
         ("a.trc", "PathFileType\nx\ny\nFrame#\tTime\tA\t\t\n\t\tX1\tY1\tZ1\n1\t0\tq\t1\t1\n", "'q'"),
         ("a.trc", "PathFileType\nx\ny\nFrame#\tTime\tA\t\t\n\t\tX1\tY1\tZ1\n1\t0\t1\t1\t1\n", "no joints"),
+        (
+            "a.trc",
+            "PathFileType\nx\ny\nFrame#\tTime\tLKnee\n\t\tX1\tY1\tZ1\n1\t0\t1\t1\t1\n",
+            r"Too few.*\(LKnee\); hips",
+        ),
         ("a.c3d", "nonsense", "no C3D"),
         ("a.c3d", "\x02\x50nonsense", "cannot be read"),
         ("a.csv", "", "no table"),

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -116,7 +117,7 @@ with queue.worker() as worker:
 
 def test_two_processes_never_do_a_job_twice(tmp_path: Path) -> None:
     queue = JobQueue(tmp_path)
-    made = {submit(queue, f"{number}.mp4").id for number in range(30)}
+    made = {submit(queue, f"{number}.mp4").id for number in range(16)}
     command = [sys.executable, "-c", CLAIM_ALL, str(tmp_path)]
     both = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=PROJECT_DIR)
@@ -146,6 +147,31 @@ def test_uploads_that_nobody_acknowledged_go_and_those_in_hand_stay(tmp_path: Pa
     other = queue.submit("me", "slow.mp4", Slow(b"slow"), ("infer",), InferenceOptions())
     assert {path.stem for path in queue.uploads.iterdir()} == {job.id, other.id}
     assert Path(queue.item(other).url).read_bytes() == b"slow"
+
+
+@pytest.mark.parametrize("moment", ["fcntl.flock", "os.fsync", "os.close"])
+def test_an_upload_is_never_unlocked_before_its_job_is_there(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another service starts when the file is made, when it is written, and when its name is."""
+    queue, other = JobQueue(tmp_path), JobQueue(tmp_path)
+    do = getattr(getattr(jobs_module, moment.partition(".")[0]), moment.partition(".")[2])
+    sweeps: list[threading.Thread] = []
+
+    def swept(*arguments: int) -> None:
+        if threading.current_thread() is threading.main_thread():
+            sweeps.append(threading.Thread(target=other.sweep_uploads))
+            sweeps[-1].start()
+            sweeps[-1].join(0.2)
+        do(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"pipeline.service.jobs.{moment}", swept)
+        job = submit(queue)
+    for sweep in sweeps:
+        sweep.join(10)
+    assert sweeps
+    assert Path(queue.item(job).url).read_bytes() == b"clip clip.mp4"
 
 
 def test_a_job_deleted_in_hand_is_gone_when_its_worker_lets_go(tmp_path: Path) -> None:

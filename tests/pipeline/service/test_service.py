@@ -8,6 +8,7 @@ import errno
 import io
 import json
 import os
+import socket
 import tempfile
 import threading
 from pathlib import Path
@@ -17,7 +18,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from pipeline.batch.tasks import TASKS
-from pipeline.poses import Recording
+from pipeline.poses import PoseSequence, Recording
+from pipeline.repetitions import RepetitionSet, find_repetitions
 from pipeline.runs import RunStore
 from pipeline.service.app import create_app
 from pipeline.service.options import ServiceOptions
@@ -123,6 +125,23 @@ def test_a_job_tells_how_far_it_is_and_stops_when_deleted(
     assert ended(client, last)["state"] == "done"
     assert [run.id for run in RunStore(tmp_path / "store").runs()] == [client.get(f"/jobs/{last}").json()["run"]]
     assert no_uploads_left(tmp_path / "store")
+
+
+def test_a_job_tells_which_analysis_runs(client: TestClient, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+
+    def long(person: PoseSequence) -> RepetitionSet:
+        reached.set()
+        assert go_on.wait(20)
+        return find_repetitions(person)
+
+    monkeypatch.setattr("pipeline.batch.tasks.find_repetitions", long)
+    job = post(client, clip, tasks="infer,analyze,repetitions").json()["id"]
+    assert reached.wait(20)
+    progress = client.get(f"/jobs/{job}").json()["progress"]
+    go_on.set()
+    assert (progress["task"], progress["frames"], progress["share"]) == ("repetitions", FRAMES, 1.0)
+    assert ended(client, job)["state"] == "done"
 
 
 def test_a_stopped_service_goes_on_where_it_was(model: CountingPeople, clip: Path, tmp_path: Path) -> None:
@@ -275,6 +294,7 @@ def test_poses_get_the_answer_of_the_function(task: str, client: TestClient) -> 
     table = client.post(f"/poses/{task}?format=csv", content=poses().to_json())
     rows = list(csv.reader(io.StringIO(table.text)))
     assert len(rows) == 1 + len(TASKS[task].table(answer.json()))
+    assert tuple(rows[0][: len(TASKS[task].header)]) == TASKS[task].header
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"schema_version": 1}', b'{"schema_version": 99}',
@@ -323,3 +343,21 @@ def test_tokens_come_from_options_file_and_environment(tmp_path: Path, monkeypat
         tokens_of(build_parser().parse_args(["serve", "--token", "short"]))
     monkeypatch.delenv("KINOSCOPE_TOKENS")
     assert main(["serve", "--host", "0.0.0.0", "--out", str(tmp_path)]) == 1
+
+
+def test_the_address_is_taken_before_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pipeline.cli import main
+
+    served: list[tuple[str, int]] = []
+    monkeypatch.setattr("uvicorn.Server.run", lambda _, sockets: served.append(sockets[0].getsockname()))
+    command = ["serve", "--out", str(tmp_path / "store"), "--port"]
+    assert main([*command, "0"]) == 0
+    assert f"http://127.0.0.1:{served[0][1]}/docs" in capsys.readouterr().err
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        for port, said in ((other.getsockname()[1], "in use"), (70_000, "0-65535"), (-1, "0-65535")):
+            assert main([*command, str(port)]) == 1
+            (line,) = capsys.readouterr().err.splitlines()
+            assert said in line
+    assert len(served) == 1

@@ -12,6 +12,7 @@ import torch
 
 from pipeline.estimation.mmpose_models import load_checkpoint
 from pipeline.estimation.onnx_models import Tensor
+from pipeline.estimation.registry import weights_sha256
 from pipeline.poses import Array
 from pipeline.skeletons import COCO_17
 from pipeline.training import actor_frames
@@ -182,5 +183,6 @@ def test_a_killed_training_goes_on_to_the_same_weights(folder: Path, tmp_path: P
     history = (tmp_path / "whole/history.csv").read_text().splitlines()
     assert len(history) == 1 + config.epochs
     assert json.loads((tmp_path / "whole/training.json").read_text())["score"] >= 0
+    assert metrics["sha256"] == {p.name: weights_sha256(p) for p in [tmp_path / "whole/rtmpose-t-actor.pth"]}
     assert metrics["primary"]["value"] == metrics["test"]["torso_02"]["value"]
     assert set(metrics["unseen_motions"]["by_motion_torso_02"]) <= set(TINY.unseen_motions)
