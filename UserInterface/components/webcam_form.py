@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -50,7 +50,7 @@ def choose(session: LiveSession) -> LiveChoice:
         )
         mirror = st.toggle("Mirror", True, key="webcam-mirror", help="Only the picture; recordings are never mirrored.")
         with st.popover("Settings", icon=":material/tune:"):
-            model = _choose_model(busy)
+            model, detector = _choose_models(busy)
             point = st.selectbox(
                 "Working point",
                 [name for name in WORKING_POINTS if name != "auto"],
@@ -69,11 +69,10 @@ def choose(session: LiveSession) -> LiveChoice:
                 "Analyses", titles, default=titles, key="webcam-analyses",
                 help="Each costs some of one core; what is left out makes room for the others.",
             )  # fmt: skip
-            st.caption("Choose the camera below its picture. The model and the resolution wait while you record.")
+            st.caption("Choose the camera below its picture. The models and the resolution wait while you record.")
     options = replace(
-        LIVE_OPTIONS, model=model, detector=LIVE_MODEL if model == LIVE_MODEL else "",
-        working_point=point or "balanced", max_people=int(people),
-    )  # fmt: skip
+        LIVE_OPTIONS, model=model, detector=detector, working_point=point or "balanced", max_people=int(people)
+    )
     analyses = None if len(wanted) == len(titles) else tuple(t for t in titles if t in wanted)
     choice = LiveChoice(
         options,
@@ -94,18 +93,22 @@ def _apply(session: LiveSession, choice: LiveChoice) -> None:
         st.session_state["webcam-options"] = choice.options
 
 
-def _choose_model(busy: bool) -> str:
-    models = {e.name: e.title for e in registry.keypoint_models() if registry.is_installed(e, "onnx")}
-    return str(
-        st.selectbox(
-            "Model",
-            list(models),
-            index=list(models).index(LIVE_MODEL) if LIVE_MODEL in models else 0,
-            format_func=models.__getitem__,
-            key="webcam-model",
-            disabled=busy,
-        )
-    )
+def _choose_models(busy: bool) -> tuple[str, str]:
+    """Key-point model and detector; each model begins with the detector that goes with it."""
+    model = _choose_installed("Model", registry.keypoint_models(), LIVE_MODEL, "webcam-model", busy)
+    own = any(e.name == model for e in registry.detectors())
+    usual = model if own else registry.default_pair("onnx")[0]
+    detector = _choose_installed("Detector", registry.detectors(), usual, f"webcam-detector-{model}", busy)
+    return model, detector
+
+
+def _choose_installed(
+    label: str, entries: Sequence[registry.ModelEntry], preferred: str, key: str, disabled: bool
+) -> str:
+    titles = {e.name: e.title for e in entries if registry.is_installed(e, "onnx")}
+    names = list(titles)
+    index = names.index(preferred) if preferred in names else 0
+    return str(st.selectbox(label, names, index=index, format_func=titles.__getitem__, key=key, disabled=disabled))
 
 
 def _movement_words(name: str) -> str:

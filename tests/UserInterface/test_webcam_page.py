@@ -16,6 +16,7 @@ from streamlit.config import get_config_options
 from streamlit.testing.v1 import AppTest
 
 from pipeline import settings
+from pipeline.estimation.registry import entry
 from pipeline.live.panels import PanelSet, PanelSettings, make_panels
 from pipeline.live.recorder import Recorder
 from pipeline.live.trim import motion_curve, trim
@@ -204,6 +205,16 @@ def test_the_old_camera_does_not_end_the_new_one(live: LiveSession) -> None:
     assert live.worker is not None
     live.disconnect(second)
     assert live.worker is None
+
+
+def test_any_detector_goes_with_any_model(live: LiveSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.estimation.registry.is_installed", lambda *_: True)
+    app = page(live)
+    assert app.selectbox(key="webcam-detector-blazepose").value == "blazepose"
+    healthy(app.selectbox(key="webcam-model").select(entry("rtmpose-t-actor").title).run())
+    healthy(app.selectbox(key="webcam-detector-rtmpose-t-actor").select(entry("blazepose").title).run())
+    options = app.session_state["webcam-options"]
+    assert (options.model, options.detector) == ("rtmpose-t-actor", "blazepose")
 
 
 def test_after_a_silence_the_pictures_are_looked_at_again(live: LiveSession, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,9 +94,17 @@ def test_count_record_and_open(playwright: Playwright, server: Server, squats: P
         fill(page, "spinbutton", "Countdown (s)", "0")
         fill(page, "textbox", "Subject (optional)", "Ada")
         start(page)
+        page.evaluate("() => { window.said = []; speechSynthesis.speak = (words) => window.said.push(words.text); }")
+        page.get_by_text("Say it aloud").click()
+        page.get_by_text("Skeleton in space").click()
         page.locator(".st-key-webcam-record button").click()
         expect(page.get_by_text("Recording: ")).to_be_visible()
         wait_for_count(page, REPETITIONS)
+        page.wait_for_function(f"window.said.includes('{REPETITIONS}')", timeout=COUNTING_MS)
+        drawn = (
+            "c => new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer).some(Boolean)"
+        )
+        assert page.get_by_label("drag to turn it").evaluate(drawn)
         expect(page.get_by_text("from the camera to the screen")).to_be_visible()
         take_picture(page, "webcam")
         page.wait_for_timeout(2000)  # the last one is counted before its end is known
@@ -142,7 +150,10 @@ def test_trim_and_delete(playwright: Playwright, server: Server, squats: Path) -
         keep.click()
         expect(page.get_by_role("button", name="Undo the trim")).to_be_visible(timeout=MAKING_MS)
         part = server.store.runs()[0]
-        assert part.manifest.duration_s == pytest.approx(whole.manifest.duration_s / 2, rel=0.1)
+        cut, times_s = part.manifest.parameters["trimmed_from"], whole.recording().time_s
+        assert cut["end_s"] - cut["start_s"] == pytest.approx(whole.manifest.duration_s / 2, rel=0.1)
+        kept_s = times_s[(times_s >= cut["start_s"] - 1e-6) & (times_s <= cut["end_s"] + 1e-6)]
+        assert part.recording().time_s == pytest.approx(kept_s - kept_s[0], abs=1e-3)
         page.get_by_role("button", name="Undo the trim").click()
         expect(page.get_by_role("button", name="Undo the trim")).to_have_count(0)
         assert server.store.runs()[0].id == whole.id
@@ -185,6 +196,16 @@ def test_nobody_in_view(playwright: Playwright, server: Server, tmp_path: Path) 
         expect(frame(page).get_by_role("button", name="Stop")).to_be_visible()
         camera_frame(page).evaluate(state_becomes, "failed")
         expect(frame(page).get_by_role("button", name="Start")).to_be_visible()
+
+        before = len(server.store.runs())
+        page.get_by_text("No live picture here?").click()
+        page.get_by_text("Take a photo", exact=True).click()
+        page.wait_for_timeout(2000)  # the button takes nothing before the camera plays
+        page.get_by_role("button", name="Take Photo").click()
+        page.get_by_role("button", name="Find the poses").click()
+        expect(page.get_by_role("button", name="Movement Analyzer")).to_be_visible(timeout=MAKING_MS)
+        assert len(server.store.runs()) == before + 1
+        assert server.store.runs()[0].recording().people == ()
 
 
 def test_a_refused_camera_is_explained(playwright: Playwright, server: Server) -> None:
