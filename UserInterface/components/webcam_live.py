@@ -14,8 +14,8 @@ from UserInterface.components.webcam_space import show_skeleton
 from UserInterface.components.webcam_speech import speak
 from UserInterface.components.webcam_stream import LiveSession
 
-REFRESH_S = 0.5
-BAR_REFRESH_S = 1.0
+REFRESH_S = 1.0
+BAR_REFRESH_S = 2.0
 
 
 @st.fragment(run_every=REFRESH_S)
