@@ -20,7 +20,7 @@ BAR_REFRESH_S = 2.0
 
 @st.fragment(run_every=REFRESH_S)
 def live_panel(session: LiveSession) -> None:
-    """The readings, twice a second; runs the page again when a recording has become a run."""
+    """The readings, once a second; runs the page again when a recording has become a run."""
     job = session.job
     if job is not None and not job.running:
         st.rerun(scope="app")
