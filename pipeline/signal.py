@@ -368,3 +368,11 @@ def _evenly(run: Array, time_s: Array, apply: Callable[[Array, float], Array]) -
     grid = np.linspace(time_s[0], time_s[-1], max(4, int(np.ceil(duration_s / step_s)) + 1))
     smooth = apply(interpolate.CubicSpline(time_s, run)(grid), (len(grid) - 1) / duration_s)
     return np.asarray(interpolate.CubicSpline(grid, smooth)(time_s))
+
+
+def median_of_known(table: Array) -> Array:
+    """(K,) ``np.nanmedian`` of each row of (K, N), a hundred times faster for small N; every row needs a finite number."""
+    ordered = np.sort(table, axis=1)  # NaN comes last
+    known = np.isfinite(table).sum(axis=1)
+    row = np.arange(len(table))
+    return np.asarray((ordered[row, (known - 1) // 2] + ordered[row, known // 2]) / 2, dtype=np.float64)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pipeline.kinematics import CameraView, UncertaintyParameters, point_error
 from pipeline.poses import Array, PoseSequence
 from pipeline.repetitions import Repetition
+from pipeline.signal import median_of_known
 from pipeline.skeletons import other_side
 
 Side = Literal["left", "right"]
@@ -49,7 +50,7 @@ def sustained(values: Array, time_s: Array) -> Array:
     near = np.lib.stride_tricks.sliding_window_view(padded, 2 * frames - 1)
     known = np.isfinite(values)
     found = np.full(len(values), np.nan)
-    found[known] = np.nanmedian(near[known], axis=1)
+    found[known] = median_of_known(near[known])
     return found
 
 
@@ -227,7 +228,8 @@ class Window:
         """
         length = np.linalg.norm(self.track(plane, *first) - self.track(plane, *second), axis=1)
         known = np.isfinite(length)
-        if known[frames].any() and np.nanmedian(length[frames]) < SHORTEST * np.nanpercentile(length[known], 80):
+        here = known & frames
+        if here.any() and np.median(length[here]) < SHORTEST * np.percentile(length[known], 80):
             words = " to ".join(names[0].replace("_", " ") for names in (first, second))
             raise Unmeasurable(f"the key points from {words} don't fit a body there")
 

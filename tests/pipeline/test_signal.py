@@ -28,6 +28,7 @@ from pipeline.signal import (
     clean,
     fill_gaps,
     find_outliers,
+    median_of_known,
     one_euro,
     repair_swaps,
     savitzky_golay,
@@ -531,3 +532,11 @@ def test_every_step_can_be_switched_off() -> None:
 def test_parameters_refuse_nonsense_in_words(wrong: object) -> None:
     with pytest.raises(ValueError, match="it must be"):
         wrong()  # type: ignore[operator]
+
+
+def test_the_quick_median_is_that_of_the_known_numbers() -> None:
+    table = np.random.default_rng(4).normal(size=(200, 7))
+    table[np.random.default_rng(5).random(table.shape) < 0.5] = np.nan
+    table[:, 0] = np.arange(200)
+    assert median_of_known(table) == pytest.approx(np.nanmedian(table, axis=1))
+    assert median_of_known(np.empty((0, 4))).shape == (0,)

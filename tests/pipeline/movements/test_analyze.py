@@ -350,9 +350,9 @@ def test_ten_thousand_frames_in_two_seconds_and_judging_again_at_once() -> None:
         None,
         part.image_size,
     )
-    start = time.process_time()
+    start = time.thread_time()  # not process_time: idle threads of networks used by other tests spin
     found = measure(sequence, "squat")
-    measured_s = time.process_time() - start
+    measured_s = time.thread_time() - start
     assert len(found.repetitions) >= 100
     assert measured_s < 2.0
     start = time.process_time()
