@@ -371,7 +371,7 @@ def _evenly(run: Array, time_s: Array, apply: Callable[[Array, float], Array]) -
 
 
 def median_of_known(table: Array) -> Array:
-    """(K,) ``np.nanmedian`` of each row of (K, N), a hundred times faster for small N; every row needs a finite number."""
+    """(K,) ``np.nanmedian`` of each row of (K, N), a hundred times faster for small N; each has a finite number."""
     ordered = np.sort(table, axis=1)  # NaN comes last
     known = np.isfinite(table).sum(axis=1)
     row = np.arange(len(table))
