@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ctypes
 import json
 import statistics
 import subprocess
@@ -22,7 +23,7 @@ import threading
 import time
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import av
 import numpy as np
@@ -195,12 +196,48 @@ def cpu_seconds() -> dict[str, float]:
     return used
 
 
+class MallocInfo(ctypes.Structure):
+    """What glibc says of its heap: mallinfo2(3)."""
+
+    _fields_: ClassVar = [
+        (name, ctypes.c_size_t)
+        for name in (
+            "arena",
+            "ordblks",
+            "smblks",
+            "hblks",
+            "hblkhd",
+            "usmblks",
+            "fsmblks",
+            "uordblks",
+            "fordblks",
+            "keepcost",
+        )
+    ]
+
+
+def heap_in_use_mb() -> float:
+    """Megabytes of the C heap that are in use; the rest of what malloc holds is free, for later use."""
+    libc = ctypes.CDLL(None)
+    libc.mallinfo2.restype = MallocInfo
+    info = libc.mallinfo2()
+    return (info.uordblks + info.hblkhd) / 1e6
+
+
 def memory_mb() -> dict[str, float]:
-    """Megabytes that this process and those of the model and the analyses hold by themselves (USS)."""
+    """Megabytes that this process and those of the model and the analyses hold by themselves (USS).
+
+    Of the server also what of its C heap is in use, and how many thousand small Python objects there are: what grows
+    in neither of them is memory that malloc keeps for later, not something the page holds.
+    """
     me = psutil.Process()
-    held = {"server": me.memory_full_info().uss / 1e6}
+    held = {
+        "server, MB": me.memory_full_info().uss / 1e6,
+        "its C heap in use, MB": heap_in_use_mb(),
+        "its Python objects, thousand": sys.getallocatedblocks() / 1e3,
+    }
     children = [c for c in me.children(recursive=True) if "pipeline.live.remote" in " ".join(c.cmdline())]
-    return held | {f"process {k}": c.memory_full_info().uss / 1e6 for k, c in enumerate(children, start=1)}
+    return held | {f"process {k}, MB": c.memory_full_info().uss / 1e6 for k, c in enumerate(children, start=1)}
 
 
 async def watched(seconds: float) -> list[dict[str, float]]:
@@ -322,12 +359,14 @@ def memory_report(rows: list[dict[str, float]], processed_fps: float) -> str:
         name: np.polyfit([row["seconds"] / 60 for row in half], [row[name] for row in half], 1)[0] for name in names
     }
     text = ", ".join(f"{name} {slope:+.2f}" for name, slope in slopes.items())
-    shown = [{"minute": f"{row['seconds'] / 60:.1f}", **{n: f"{row[n]:.0f} MB" for n in names}} for row in rows[::2]]
+    shown = [{"minute": f"{row['seconds'] / 60:.1f}", **{n: f"{row[n]:.0f}" for n in names}} for row in rows[::2]]
     return f"""# Memory of a live session
 
 Made by `python -m benchmarks.live --seconds {rows[-1]["seconds"] + WARM_S + 1:.0f} --sessions 1 --memory` in real
 time, {processed_fps:.1f} frames a second looked at, all analyses on, nothing recorded. The processes are the pose
-model's and the analyses'. Growth over the second half, in MB a minute: {text}.
+model's and the analyses'. What malloc keeps free for later counts as held, not as in use.
+
+Growth a minute over the last half: {text}.
 
 {table(shown)}
 """

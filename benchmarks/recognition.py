@@ -158,7 +158,8 @@ def written(clips: list[Clip]) -> str:
 
 def splits() -> list[str]:
     """The test splits' numbers, from the evaluations beside the weights."""
-    lines = ["## Test splits", "", "| network | source | windows | accuracy | balanced (95 %) | unknown named |",
+    lines = ["## Test splits", "", "As last evaluated, beside the weights; the cards say what has changed since.", "",
+             "| network | source | windows | accuracy | balanced (95 %) | unknown named |",
              "| --- | --- | --- | --- | --- | --- |"]  # fmt: skip
     notes = []
     for path in sorted((settings.PROJECT_DIR / "checkpoints").glob("recognition*.evaluation.json")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +12,19 @@ from typing import Any
 
 from pipeline import settings
 from pipeline.inference import InferenceOptions, infer
-from pipeline.movements.analyze import AUTO, MOVEMENTS, MovementError, judge, measure, movement_named, thresholds
+from pipeline.movements.analyze import (
+    AUTO,
+    MOVEMENTS,
+    NOBODY,
+    MovementError,
+    judge,
+    measure,
+    movement_named,
+    thresholds,
+)
 from pipeline.movements.base import MovementReport, RuleParameters
 from pipeline.poses import Recording
-from pipeline.runs import Run, RunStore
+from pipeline.runs import Run, RunError, RunStore
 
 
 def add_movement_commands(commands: Any, add: Any) -> None:
@@ -39,6 +49,10 @@ def open_run(clip_or_run: str, store: RunStore) -> Run:
     if path.is_file():
         print(f"Finding the poses in {path.name} first", file=sys.stderr)
         return infer(path, store, InferenceOptions())
+    if not path.exists() and (path.suffix or path.name != clip_or_run):
+        raise RunError(
+            f"There is no file {clip_or_run!r}; check the path. `python -m pipeline runs list` shows what is analysed."
+        )
     return store.get(clip_or_run)
 
 
@@ -66,7 +80,9 @@ def with_thresholds(start: RuleParameters, changes: Sequence[str]) -> RuleParame
         try:
             values[name] = float(text)
         except ValueError:
-            raise MovementError(f"the threshold {name} needs a number, as in {name}=12, got {text!r}.") from None
+            values[name] = math.nan
+        if not math.isfinite(values[name]):
+            raise MovementError(f"the threshold {name} needs a number, as in {name}=12, got {text!r}.")
     return dataclasses.replace(start, **values)
 
 
@@ -95,6 +111,9 @@ def _show(result: dict[str, Any]) -> None:
             _show({"run": result["run"], **document})
         if not result["people"]:
             print(f"{result['run']}: nobody was found in this clip.")
+        return
+    if NOBODY in result["summary"]:
+        print(f"{result['run']}: nobody was found in this clip.")
         return
     print(f"{result['run']}, person {result['person']}: {result['movement_label']}, seen from: {result['view']}")
     for sentence in result["summary"]:

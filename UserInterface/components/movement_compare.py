@@ -95,13 +95,16 @@ def _other_set(view: View, key: str) -> tuple[str, MovementReport, RepetitionRep
         recording = session.recording_of(session.find_run(run_id))
         people = [person.person for person in recording.people]
         person = st.selectbox("Person", people, key=f"{key}-person-{run_id}") if len(people) > 1 else people[0]
-        other = judge(measured(run_id, recording, person, view.report.movement))
+        found = measured(run_id, recording, person, view.report.movement)
+        other = judge(found)
     except (ValueError, MovementError) as error:
         st.error(str(error), icon=":material/error:")
         return None
     if not other.complete:
         st.info(f"No complete repetition of this movement ({other.movement_label}) was found there.")
         return None
+    for note in found.notes:
+        st.caption(f":material/warning: There: {note}")
     name = known[run_id].name
     return f"{name[:28]}: mean of {other.complete}", other, None
 

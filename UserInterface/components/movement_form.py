@@ -211,6 +211,8 @@ def _threshold(movement: Movement, name: str, reason: str) -> Threshold:
     if rule is not None:
         metric = movement.metric(rule.metric)
         words, unit = f"{short_label(metric)}, at {'most' if rule.above else 'least'}", metric.unit
+    if name == "min_confidence":
+        words = "Sureness of a remark, at least"
     label = f"{words[:1].upper()}{words[1:]}" + (f" ({unit})" if unit else "")
     low, high = min(values), max(values)
     spread = max(high - low, 0.5 * abs(high), 0.1)

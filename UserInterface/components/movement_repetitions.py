@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -133,11 +134,7 @@ def show_repetition(view: View) -> None:
         )
     _evidence(view, repetition, chosen)
     with st.expander("All measurements of this repetition", icon=":material/straighten:"):
-        st.dataframe(
-            measurement_rows(view.report, repetition),
-            hide_index=True,
-            column_config={"Measured": {"width": 170}, "Side": {"width": 50}, "Value": {"width": 110}},
-        )
+        st.table(measurement_rows(view.report, repetition), border="horizontal", hide_index=True)
 
 
 def _evidence(view: View, repetition: RepetitionReport, remark: Remark | None) -> None:
@@ -162,15 +159,18 @@ def _evidence(view: View, repetition: RepetitionReport, remark: Remark | None) -
 
 
 def measurement_rows(report: MovementReport, repetition: RepetitionReport) -> pd.DataFrame:
-    """Every reading in words, the refused ones with their reason."""
+    """Every reading in words, the refused ones with their reason; the mean of the sides where both were seen."""
     movement = movement_named(report.movement)
+    sides = Counter(one.metric for one in repetition.metrics if not one.refused and one.side != "both")
     rows = []
     for one in repetition.metrics:
+        if one.side == "both" and sides[one.metric] == 1:
+            continue
         metric = movement.metric(one.metric)
         value = f"{amount(one.value, metric.unit)} ± {amount(one.error, metric.unit)}"
         rows.append(
             {
-                "Measured": metric.label,
+                "Measured": short_label(metric),
                 "Side": one.side,
                 "Value": "not shown" if one.refused else value,
                 "Remark": one.refused or ("for information" if metric.information else ""),

@@ -15,7 +15,12 @@ LIFT_WORDS = {
     "dense": "two dense networks (ported)",
     "given": "the pose model's own 3D",
 }
-SCORER_WORDS = {"forest": "forest of trees", "cnn_lstm": "CNN-LSTM (ported)", "transformer": "transformer"}
+SCORER_WORDS = {
+    "ensemble": "forest of trees and CNN-LSTM",
+    "forest": "forest of trees",
+    "cnn_lstm": "CNN-LSTM (ported)",
+    "transformer": "transformer",
+}
 
 
 def choose_person(recording: Recording, key: str) -> int:

@@ -16,6 +16,7 @@ from UserInterface.components.webcam_stream import LiveSession
 
 REFRESH_S = 1.0
 BAR_REFRESH_S = 2.0
+BEHIND_S = 2.0  # analyses this late are worth a word
 
 
 @st.fragment(run_every=REFRESH_S)
@@ -84,6 +85,8 @@ def speed_words(state: LiveState) -> str:
     ]
     if math.isfinite(state.delay_ms):
         parts.append(f"pose model {state.pose_ms:.0f} ms, {state.delay_ms:.0f} ms from a frame's arrival to its pose")
+    if state.late_s >= BEHIND_S:
+        parts.append(f"analyses {state.late_s:.0f} s behind; close other programs or sessions")
     return " · ".join(parts)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ALARM_S = 15.0  # an alarm stays this long
 LINES = 5
+LOOK_EVERY_S, MOST_LATE_S = 0.2, 4.0  # falls are looked for every second at the least, however busy the machine is
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class FallPanel(LivePanel):
         watch = self._watch
         if watch is None or (watch.skeleton, watch.image_size) != (pose.skeleton, pose.image_size):
             watch = self._watch = LiveFalls(pose.skeleton, pose.image_size, sensitivity=self.settings.sensitivity)
+        watch.every_s = LOOK_EVERY_S * (1 + min(pose.late_s, MOST_LATE_S))
         event = watch.update(pose.xy_px, pose.score, pose.time_s)
         if event is not None:
             if self._notifier is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import takewhile
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from pipeline.signal import clean
 
 COUNT_EVERY_S = 0.75  # each look at half a minute costs 0.1 s of one core
 MEMORY_S = 30.0  # what a look sees: several repetitions even of a slow set
+MOST_LATE_S = 7.0  # a machine that is too busy for the analyses gets a look every six seconds at the least
+SLACK_S = 5.0  # by so much may a look move the ends of what it found before
 SURE_FROM = 3  # with fewer, the counter may still change its mind
 SAME_S = 0.15  # two turning points this close are one
 JUDGED_TOGETHER = 3  # a movement is recognised by its last few repetitions
@@ -44,7 +47,10 @@ class MovementPanel(LivePanel):
     def reset(self) -> None:
         self._memory.clear()
         self._counter: LiveRepetitions | None = None
-        self._judged: deque[Repetition] = deque(maxlen=50)
+        self._repetitions: tuple[Repetition, ...] = ()
+        self._recent: list[Repetition] = []  # the newest of them, which a look may still change
+        self._looked_s = -np.inf
+        self._judged: list[Repetition] = []  # of those the counter still sees
         self._waiting: list[tuple[Repetition, float]] = []  # found, and since when
         self._remarks: deque[tuple[Repetition, str]] = deque(maxlen=REMARKS_SHOWN)
         self._spoken: tuple[str, ...] = ()
@@ -61,8 +67,8 @@ class MovementPanel(LivePanel):
 
     @property
     def repetitions(self) -> tuple[Repetition, ...]:
-        """The complete ones, as they are known now."""
-        return () if self._counter is None else tuple(r for r in self._counter.repetitions if r.complete)
+        """The complete ones, as the counter's last look knows them."""
+        return self._repetitions
 
     @property
     def name(self) -> str:
@@ -76,9 +82,11 @@ class MovementPanel(LivePanel):
                 pose.skeleton, pose.image_size, every_s=COUNT_EVERY_S, memory_s=MEMORY_S
             )
         self._memory.add(pose)
+        counter.every_s = COUNT_EVERY_S * (1 + min(pose.late_s, MOST_LATE_S))
         counter.update(pose.xy_px, pose.score, pose.time_s)
-        self._retract()
-        self._judge(self._settled(pose.time_s))
+        if counter.analysed_s != self._looked_s:
+            self._look(counter)
+            self._judge(self._settled(pose.time_s))
         if pose.time_s >= self._phase_due_s:
             self._phase_due_s = pose.time_s + PHASE_EVERY_S
             self._phase = self._phase_now(pose.time_s) if pose.seen else "out of view"
@@ -87,25 +95,38 @@ class MovementPanel(LivePanel):
     def finish(self) -> None:
         if self._counter is not None:
             self._counter.finish()
-            self._retract()
+            self._look(self._counter)
             self._tell()
+
+    def _look(self, counter: LiveRepetitions) -> None:
+        """Take over what the counter knows now. What it takes back has been no repetition, and its remark no remark.
+
+        What lies before its memory stays as it is: judging costs the same however long the set is.
+        """
+        self._looked_s = counter.analysed_s
+        self._repetitions = tuple(r for r in counter.repetitions if r.complete)
+        self._recent = list(takewhile(lambda r: self._seen(r, SLACK_S), reversed(self._repetitions)))[::-1]
+        self._judged = [old for old in self._judged if self._seen(old, SLACK_S)]
+        gone = {
+            old for old in self._judged if self._seen(old) and not any(_overlap(old, r, 0.5, max) for r in self._recent)
+        }
+        if gone:
+            self._judged = [old for old in self._judged if old not in gone]
+            self._remarks = deque(((old, line) for old, line in self._remarks if old not in gone), maxlen=REMARKS_SHOWN)
+
+    def _seen(self, repetition: Repetition, slack_s: float = 0.0) -> bool:
+        """Whether the counter's memory may still reach it."""
+        return repetition.end_s >= self._looked_s - MEMORY_S - slack_s
 
     def _settled(self, now_s: float) -> list[Repetition]:
         """Complete repetitions that two looks have found alike and nobody has judged yet."""
-        waiting = [r for r in self.repetitions if not any(_overlap(r, old) for old in self._judged)]
+        waiting = [r for r in self._recent if self._seen(r) and not any(_overlap(r, old) for old in self._judged)]
         since = {
             r: next((s for old, s in self._waiting if abs(old.turn_s - r.turn_s) <= SAME_S), now_s) for r in waiting
         }
         self._waiting = list(since.items())
         looks = 1 if len(self.repetitions) >= SURE_FROM else 2
         return [r for r, since_s in self._waiting if now_s - since_s >= looks * COUNT_EVERY_S]
-
-    def _retract(self) -> None:
-        """What the counter takes back has been no repetition, and its remark no remark."""
-        gone = {old for old in self._judged if not any(_overlap(old, r, 0.5, max) for r in self.repetitions)}
-        if gone:
-            self._judged = deque((old for old in self._judged if old not in gone), maxlen=self._judged.maxlen)
-            self._remarks = deque(((old, line) for old, line in self._remarks if old not in gone), maxlen=REMARKS_SHOWN)
 
     def _judge(self, new: list[Repetition]) -> None:
         if not new:

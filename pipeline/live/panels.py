@@ -21,7 +21,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class LivePose:
-    """The person at one moment: as one row of a ``PoseSequence``; NaN where they were not seen."""
+    """The person at one moment: as one row of a ``PoseSequence``; NaN where they were not seen.
+
+    ``late_s`` is by how much the newest pose is later than this one: an analysis that is behind looks less often.
+    """
 
     skeleton: Skeleton
     image_size: tuple[int, int]
@@ -30,6 +33,7 @@ class LivePose:
     score: Array
     xyz_m: Array | None = None
     person: int = 1
+    late_s: float = 0.0
 
     @property
     def seen(self) -> bool:

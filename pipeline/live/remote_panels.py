@@ -28,7 +28,7 @@ class RemotePanels(PanelSet):
     def update(self, pose: LivePose) -> None:
         if self._child is None:
             self._child = Child(partial(_Hosted, self._settings))
-        row = (pose.image_size, pose.time_s, pose.xy_px, pose.score, pose.xyz_m, pose.person)
+        row = (pose.image_size, pose.time_s, pose.xy_px, pose.score, pose.xyz_m, pose.person, pose.late_s)
         self._readings, self.error = self._child.call("update", pose.skeleton.name, row)
 
     def finish(self) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -42,6 +42,8 @@ class LiveState:
         readings: (title, reading) of every panel.
         error: a sentence; empty when nothing is wrong.
         recording_s: length of the running recording; None when there is none.
+        idle: no frame has come for so long that the camera is gone.
+        late_s: by how much the analyses are behind the poses.
     """
 
     offered: int = 0
@@ -57,6 +59,7 @@ class LiveState:
     error: str = ""
     recording_s: float | None = None
     idle: bool = False
+    late_s: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +109,7 @@ class LiveWorker:
         self._closed = False
         self._panels = panels or PanelSet()
         self._poses: deque[LivePose] = deque(maxlen=MOST_WAITING_POSES)
+        self._late_s = 0.0
         self._panels_forget = False
         self._panels_finished: threading.Event | None = None  # set by who waits for it
         self._seen = _Seen()
@@ -182,7 +186,7 @@ class LiveWorker:
         return LiveState(
             offered, processed, dropped, *rates, self._pose_ms, self._delay_ms, len(self._seen.poses),
             self._seen.time_s, self._readings(), error, None if recorder is None else recorder.duration_s,
-            now_s - self._arrived_s > (IDLE_S if offered else CONNECTING_S),
+            now_s - self._arrived_s > (IDLE_S if offered else CONNECTING_S), self._late_s,
         )  # fmt: skip
 
     @property
@@ -368,6 +372,9 @@ class LiveWorker:
                 self._set_busy(1, True)
                 panels, forget, self._panels_forget = self._panels, self._panels_forget, False
                 pose = self._poses.popleft() if self._poses else None
+                if pose is not None and self._poses:
+                    pose = replace(pose, late_s=self._poses[-1].time_s - pose.time_s)
+                self._late_s = 0.0 if pose is None else pose.late_s
                 finished = None
                 if pose is None:
                     finished, self._panels_finished = self._panels_finished, None

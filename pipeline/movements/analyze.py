@@ -43,6 +43,8 @@ MOVEMENTS: Mapping[str, Movement] = MappingProxyType(
 
 AUTO = "auto"
 UNKNOWN = "unknown"
+NOBODY = "Nobody was found in this clip."
+TOO_SHORT = "Nobody was seen in more than one frame, and a movement needs a clip of some seconds."
 _AS_GIVEN = "as given"  # movement and repetitions are the caller's
 _PAUSE_FROM = 0.92  # of the way to the turning point: beyond it the movement counts as held
 
@@ -429,7 +431,8 @@ def _nothing(movement: str, people: Sequence[PoseSequence]) -> Measurements:
     time_s = people[0].time_s if people else np.empty(0)
     person = people[0].person if people else 0
     chosen = "given" if movement != AUTO else "nobody was seen"
-    return Measurements(name, chosen, float(movement != AUTO), person, "unknown", 0.0, (), time_s, {})
+    notes = (TOO_SHORT if any(one.frames_seen for one in people) else NOBODY,)
+    return Measurements(name, chosen, float(movement != AUTO), person, "unknown", 0.0, (), time_s, {}, notes)
 
 
 def _no_effort(window: Window) -> Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -108,6 +108,9 @@ class RuleParameters:
     min_confidence: float = 0.6
 
     def __post_init__(self) -> None:
+        for threshold in fields(self):
+            if not math.isfinite(value := getattr(self, threshold.name)):
+                raise ValueError(f"{threshold.name} is {value!r}; a threshold must be a finite number.")
         if not 0 <= self.min_confidence <= 1:
             raise ValueError(f"min_confidence is {self.min_confidence!r}; it must be between 0 and 1.")
 

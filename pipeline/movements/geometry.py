@@ -123,7 +123,7 @@ class Window:
     def turning_at(self, turn_s: float) -> Self:
         """The same frames with another turning point."""
         other = copy.copy(self)
-        for name in ("bottom",):
+        for name in ("bottom", "_frontal"):  # what depends on the turning point
             other.__dict__.pop(name, None)
         other.repetition = replace(self.repetition, turn_s=turn_s)
         other.turn = int(np.argmin(np.abs(self.time_s - turn_s)))
@@ -194,17 +194,17 @@ class Window:
             xyz = self.sequence.xyz_m
             points = xyz[chosen, place] if self.space and xyz is not None else self.sequence.xy_px[chosen, place]
             seen = np.isfinite(points).all(axis=1)
-            if seen.mean() < 0.5 if len(seen) else True:
+            if not len(seen) or np.count_nonzero(seen) < 0.5 * len(seen):
                 raise Unmeasurable(f"the {words} was not seen")
             if not self.space:
                 self.inside_picture(name, chosen)
             score = self.sequence.score[chosen, place]
             known = score[np.isfinite(score)]
-            mean = float(known.mean()) if len(known) else 0.5
+            mean = float(known.sum()) / len(known) if len(known) else 0.5
             if mean < GUESSED:
                 raise Unmeasurable(f"the {words} is hidden")
             scores.append(mean)
-        return float(np.mean(scores)) if scores else 0.5
+        return sum(scores) / len(scores) if scores else 0.5
 
     def inside_picture(self, name: str, frames: NDArray[np.bool_]) -> None:
         """Raises Unmeasurable when the border of the picture cuts the joint off."""
@@ -216,7 +216,7 @@ class Window:
         margin = BORDER_SHARE * max(width, height)
         x, y = points.T
         outside = (x < margin) | (x > width - margin) | (y < margin) | (y > height - margin)
-        if outside.mean() > 0.2:
+        if np.count_nonzero(outside) > 0.2 * len(outside):
             raise Unmeasurable(f"the {name.replace('_', ' ')} is outside the picture")
 
     def whole(
@@ -238,7 +238,7 @@ class Window:
     @cached_property
     def trunk(self) -> float:
         """The trunk's length (shoulders' to hips' middle), in pixels or metres: 95th percentile of the frames."""
-        points = self._raw()
+        points = self._raw
         ends = [self.skeleton.index(self.joint(f"{side}_{part}")) for part in ("shoulder", "hip") for side in SIDES]
         length = np.linalg.norm((points[:, ends[:2]] - points[:, ends[2:]]).mean(axis=1), axis=1)
         length = length[np.isfinite(length)]
@@ -246,6 +246,7 @@ class Window:
             raise Unmeasurable("the trunk was not seen")
         return size
 
+    @cached_property
     def _raw(self) -> Array:
         """(T, J, 2 or 3) pixels with y up, or metres above the floor."""
         if not self.space or self.sequence.xyz_m is None:
@@ -290,25 +291,25 @@ class Window:
             return f"it needs a view from {needed}; this repetition was filmed from {seen}"
         if name == "frontal" and self.view == "oblique" and (reason := self._hidden_leg()):
             return reason
-        points = self._raw() * (np.sign(share) / abs(share), 1.0) / self.trunk
+        points = self._raw * (np.sign(share) / abs(share), 1.0) / self.trunk
         return Plane(name, points, point_error(self.sequence) / self.trunk, 1 / abs(share))
 
     def _hidden_leg(self) -> str:
-        """A reason when one knee is much less sure than the other: then the body hides it, as from the side."""
+        """A reason when one knee is much less sure than the other, throughout or at the turning point: then the body
+        hides it, as from the side.
+        """
         if "left_knee" not in self.skeleton or not len(self):
             return ""
-        scores = [
-            np.nan_to_num(np.nanmean(self.sequence.score[:, self.skeleton.index(f"{side}_knee")]), nan=0.5)
-            if np.isfinite(self.sequence.score[:, self.skeleton.index(f"{side}_knee")]).any()
-            else 0.5
-            for side in SIDES
-        ]
-        if min(scores) < GUESSED and max(scores) > 0.5:
-            return "one leg hides the other, so this is a view from the side"
+        knees = self.sequence.score[:, [self.skeleton.index(f"{side}_knee") for side in SIDES]]
+        for part in (knees, knees[self.bottom]):
+            known = [column[np.isfinite(column)] for column in part.T]
+            scores = [float(column.mean()) if len(column) else 0.5 for column in known]
+            if min(scores) < GUESSED and max(scores) > 0.5:
+                return "one leg hides the other, so this is a view from the side"
         return ""
 
     def _plane_in_space(self, name: PlaneName) -> Plane | str:
-        points = self._raw()
+        points = self._raw
         left = points[:, self.skeleton.index("left_hip")] - points[:, self.skeleton.index("right_hip")]
         across = np.nanmean(left * (1, 0, 1), axis=0) if np.isfinite(left).any() else np.full(3, np.nan)
         across = across / np.linalg.norm(across)
@@ -320,8 +321,7 @@ class Window:
 
     def track(self, plane: PlaneName, *names: str) -> Array:
         """(T, 2) a joint, or the middle of several, in a plane; raises Unmeasurable when it was not seen."""
-        points = self.plane(plane).points
-        return np.asarray(np.mean([points[:, self.skeleton.index(self.joint(name))] for name in names], axis=0))
+        return self._middle(self.plane(plane).points, names)
 
     def sees_sagittal(self, share: float) -> bool:
         """Whether at least this share (the sine of the turn) of forward movement is seen in the picture."""
@@ -329,8 +329,12 @@ class Window:
 
     def heights(self, *names: str) -> Array:
         """(T,) height of a joint, or of the middle of several, in trunk lengths: every view shows it."""
-        points = self._raw()[..., 1] / self.trunk
-        return np.asarray(np.mean([points[:, self.skeleton.index(self.joint(name))] for name in names], axis=0))
+        return self._middle(self._raw[..., 1], names) / self.trunk
+
+    def _middle(self, points: Array, names: tuple[str, ...]) -> Array:
+        """(T, ...) the mean of some columns of (T, J, ...)."""
+        first, *others = (points[:, self.skeleton.index(self.joint(name))] for name in names)
+        return np.asarray(sum(others, first) / len(names))
 
     def height_error(self, *names: str) -> Array:
         """(T,) standard error of a difference of heights of these joints, in trunk lengths."""
@@ -342,14 +346,12 @@ class Window:
 
     def full_length(self, first: str, second: str) -> float:
         """The longest that a segment looks (95th percentile), left or right, in trunk lengths."""
-        points = self._raw() / self.trunk
         longest = [np.nan]
         for a, b in ((first, second), (other_side(first), other_side(second))):
-            length = np.linalg.norm(
-                points[:, self.skeleton.index(self.joint(a))] - points[:, self.skeleton.index(self.joint(b))], axis=1
-            )
-            if np.isfinite(length).any():
-                longest.append(float(np.nanpercentile(length, 95)))
+            vector = self._middle(self._raw, (a,)) - self._middle(self._raw, (b,))
+            length = np.linalg.norm(vector, axis=1)[np.isfinite(vector).all(axis=1)] / self.trunk
+            if len(length):
+                longest.append(float(np.percentile(length, 95)))
         if not np.nanmax(longest) > 0:
             raise Unmeasurable(f"the {first.replace('_', ' ')} was not seen")
         return float(np.nanmax(longest))

@@ -45,7 +45,7 @@ def judge_with(movement: Movement, measurements: Measurements, parameters: RuleP
         view_confidence=measurements.view_confidence,
         repetitions=repetitions,
         refusals=refusals,
-        summary=(*_summary(movement, repetitions, refusals), *measurements.notes),
+        summary=_summary(movement, repetitions, refusals, measurements.notes),
         consistency=consistency(repetitions),
         has_rules=bool(movement.rules),
         preset=preset,
@@ -150,16 +150,21 @@ def _refusals(movement: Movement, repetitions: Iterable[MeasuredRepetition]) -> 
 
 
 def _summary(
-    movement: Movement, repetitions: tuple[RepetitionReport, ...], refusals: tuple[Refusal, ...]
+    movement: Movement,
+    repetitions: tuple[RepetitionReport, ...],
+    refusals: tuple[Refusal, ...],
+    notes: tuple[str, ...],
 ) -> tuple[str, ...]:
-    """The set in plain words."""
+    """The set in plain words; what makes the whole doubtful (``notes``) right after the count."""
     if not repetitions:
-        return (f"No repetition of this movement ({movement.label}) was found.",)
+        which = f" of this movement ({movement.label})" if movement.metrics else ""
+        return (f"No repetition{which} was found.", *notes)
     complete = [repetition for repetition in repetitions if repetition.complete]
     cut = len(repetitions) - len(complete)
     lines = [
         f"{_count(len(complete), 'complete repetition')} of: {movement.label}"
-        + (f", and {_count(cut, 'repetition')} cut off by the clip." if cut else ".")
+        + (f", and {_count(cut, 'repetition')} cut off by the clip." if cut else "."),
+        *notes,
     ]
     if not movement.rules:
         return (*lines, f"There are no form rules for this movement ({movement.label}) yet: counts and angles only.")
@@ -173,7 +178,8 @@ def _summary(
         numbers = sorted({repetition.number for repetition in shown})
         label = labels[fault].label
         lines.append(
-            f"{label[:1].upper()}{label[1:]} in {len(numbers)} of {len(complete)} (repetition {_listed(numbers)}). "
+            f"{label[:1].upper()}{label[1:]} in {len(numbers)} of {len(complete)} "
+            f"({'repetition' if len(numbers) == 1 else 'repetitions'} {_listed(numbers)}). "
             f"{labels[fault].advice}"
         )
     judged = [repetition for repetition in complete if repetition.verdict != "not judged"]

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.movements.base import Measured, Metric, Movement, Rule, RuleParameters
 from pipeline.movements.common import (
     HIPS,
+    PERSPECTIVE_DEG,
     SHOULDERS,
     by_side,
     elbow_at_turn,
@@ -60,6 +61,7 @@ def hand_tilt(window: Window) -> Measured:
     if not np.isfinite(tilt[window.rest]).any():
         raise Unmeasurable("the beginning of the repetition was not seen")
     noise = np.degrees(2 * np.nanmedian(frontal.error) / np.maximum(np.linalg.norm(vector, axis=1), 0.2))
+    noise = np.hypot(noise, PERSPECTIVE_DEG * frontal.cotangent)
     found = window.at(tilt - np.nanmedian(tilt[window.rest]), noise, WRISTS, window.bottom)
     return {"both": (Estimate(abs(found.value), found.error, found.time_s, found.clarity), WRISTS)}
 
@@ -67,7 +69,7 @@ def hand_tilt(window: Window) -> Measured:
 METRICS = (
     Metric("elbow_deg", "elbow angle at the top", "°", by_side(elbow_at_turn), 25.0),
     Metric("lean_back_deg", "trunk leaning back", "°", lean_back, 10.0),
-    Metric("hand_tilt_deg", "hands at the same height", "°", hand_tilt, 8.0),
+    Metric("hand_tilt_deg", "hands at the same height", "°", hand_tilt, 7.0),
     *tempo_metrics(("up", "pause", "down")),
 )
 _COACHING = "common coaching of the press"

@@ -27,6 +27,8 @@ class PushUpParameters(RuleParameters):
     pike_deg: float = 35.0
 
 
+UPRIGHT_DEG = 35.0  # the trunk from the vertical; hands on a bench leave it at 50 or more
+
 PRESETS = MappingProxyType(
     {
         "beginner": PushUpParameters(elbow_deg=115.0, sag_deg=20.0, pike_deg=45.0),
@@ -41,7 +43,17 @@ def effort(window: Window) -> Array:
     return lowered(window, *SHOULDERS)
 
 
+def lying(window: Window, side: Side) -> None:
+    """Raises Unmeasurable when somebody stands up in between: no push-up, whatever was asked for."""
+    trunk, _ = window.inclination("sagittal", (f"{side}_hip",), (f"{side}_shoulder",))
+    known = np.abs(trunk[np.isfinite(trunk)])
+    if len(known) and np.percentile(known, 10) < UPRIGHT_DEG:
+        raise Unmeasurable("the body is upright")
+
+
 def elbow_at_turn(window: Window, side: Side) -> tuple[Estimate, tuple[str, ...]]:
+    """Inner angle of the elbow at the lowest point."""
+    lying(window, side)
     value, error = window.bend("sagittal", *arm(side))
     return window.at(value, error, arm(side), window.bottom), arm(side)
 
@@ -54,8 +66,7 @@ def _line(window: Window, side: Side) -> tuple[Array, Array, tuple[str, ...]]:
     joints = (f"{side}_shoulder", f"{side}_hip", f"{side}_knee")
     trunk, trunk_error = window.inclination("sagittal", joints[1:2], joints[:1])
     thigh, thigh_error = window.inclination("sagittal", joints[2:], joints[1:2])
-    if np.nanmedian(np.abs(trunk)) < 45:
-        raise Unmeasurable("the body is upright")
+    lying(window, side)
     return trunk - thigh, np.hypot(trunk_error, thigh_error), joints
 
 

@@ -63,6 +63,13 @@ class DenseDepth(nn.Module):
         return raw[..., :JOINTS], raw[..., JOINTS:]
 
 
+class _Bounded(nn.GELU):
+    """GELU of at most six standard deviations: of motion unlike all that was learned, blocks enlarge each other's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.clamp(max=6.0))
+
+
 class _Block(nn.Module):
     """A dilated convolution and a mixing of channels, added to what came in."""
 
@@ -71,11 +78,11 @@ class _Block(nn.Module):
         self.layers = nn.Sequential(
             nn.Conv1d(channels, channels, 3, padding=dilation, dilation=dilation, padding_mode="replicate"),
             nn.BatchNorm1d(channels),
-            nn.GELU(),
+            _Bounded(),
             nn.Dropout(dropout),
             nn.Conv1d(channels, channels, 1),
             nn.BatchNorm1d(channels),
-            nn.GELU(),
+            _Bounded(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -99,7 +106,9 @@ class TemporalLift(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """(B, W, INPUTS) to points (B, W, 13, 3) in metres and the logarithm of their expected errors (B, W, 13)."""
         hidden = self.frame(self.enter(features.transpose(1, 2)))
-        whole = torch.cat([hidden.mean(dim=2), hidden.std(dim=2, correction=0)], dim=1)
+        # a root has no gradient at 0, which is the variance of somebody who keeps perfectly still
+        spread = (hidden.var(dim=2, correction=0) + 1e-6).sqrt()
+        whole = torch.cat([hidden.mean(dim=2), spread], dim=1)
         hidden = self.blocks(hidden + self.context(whole)[..., None])
         points, error = _split(self.leave(hidden).transpose(1, 2))
         flat = _BODY_M * features[..., : 2 * JOINTS].unflatten(-1, (JOINTS, 2))

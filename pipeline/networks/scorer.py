@@ -8,6 +8,7 @@ Joints that are free in the exercise are hidden before anything is computed, so 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Self
 
 import torch
@@ -196,8 +197,34 @@ class ForestScorer(Scorer):
         return leaf.gather(2, node[..., None])[..., 0].mean(dim=1)
 
 
-DESIGNS: dict[str, type[CnnLstm] | type[TransformerScorer] | type[ForestScorer]] = {
+class EnsembleScorer(Scorer):
+    """The mean of what scorers of other designs say; ``parts`` are these by the name of their design."""
+
+    def __init__(
+        self, reference: Tensor, counted: Tensor, spread: Tensor, parts: Mapping[str, Scorer] | None = None
+    ) -> None:
+        super().__init__(reference, counted, spread)
+        self.parts = nn.ModuleDict(parts or {})
+
+    @classmethod
+    def restored(cls, state: dict[str, Tensor]) -> Self:
+        """As of every scorer."""
+        of: dict[str, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            if key.startswith("parts."):
+                _, design, name = key.split(".", 2)
+                of.setdefault(design, {})[name] = value
+        parts = {design: DESIGNS[design].restored(own) for design, own in of.items()}
+        return cls(state["reference"], state["counted"], state["spread"], parts).eval()
+
+    def forward(self, xyz: Tensor, exercise: Tensor) -> Tensor:
+        """The mean of the parts' scores."""
+        return torch.stack([part(xyz, exercise) for part in self.parts.values()]).mean(dim=0)
+
+
+DESIGNS: dict[str, type[CnnLstm] | type[TransformerScorer] | type[ForestScorer] | type[EnsembleScorer]] = {
     "forest": ForestScorer,
     "cnn_lstm": CnnLstm,
     "transformer": TransformerScorer,
+    "ensemble": EnsembleScorer,
 }

@@ -55,7 +55,9 @@ def quantize(onnx: Path, path: Path, calibration: NDArray[np.float32]) -> Path:
 
 
 def onnx_probabilities(recognizer: Recognizer, path: Path, windows: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(N, C) of an exported network for boxed windows, mirrored and calibrated like the recogniser's own."""
+    """(N, C) of an exported network for boxed windows, mirrored and calibrated like the recogniser's own,
+    before its rules for who holds still or is not seen.
+    """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

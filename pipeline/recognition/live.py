@@ -82,7 +82,10 @@ class LiveRecognition:
 
     @property
     def segments(self) -> tuple[Segment, ...]:
-        """What is known now of the exercises done, without their repetitions."""
+        """What is known now of the exercises done, without their repetitions.
+
+        Beginnings and ends are the windows'; ``recognize`` moves them to the first and the last repetition.
+        """
         line = self.timeline
         if not len(line.time_s) or not self._frames:
             return ()

@@ -16,7 +16,7 @@ from pipeline import settings
 from pipeline.poses import SCHEMA_VERSION, check_schema
 from pipeline.recognition.classes import CLASSES, RecognitionError
 from pipeline.recognition.features import features
-from pipeline.recognition.windows import CORE_INDEX, MIN_SEEN, WINDOW, mirrored, seen_frames
+from pipeline.recognition.windows import CORE_INDEX, MIN_SEEN, WINDOW, held, mirrored, seen_frames
 
 if TYPE_CHECKING:
     import torch
@@ -149,8 +149,17 @@ class Recognizer:
         return np.concatenate(parts) if parts else np.empty((0, len(self.classes)), np.float32)
 
     def probabilities(self, windows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(N, C) calibrated; a window with hardly anybody in it is unknown for certain."""
+        """(N, C) calibrated; a window with hardly anybody in it is unknown for certain.
+
+        Where somebody hardly moves, the exercises together are as likely as none at most: that outlasts a pause within
+        an exercise, but begins none.
+        """
         out = softmax(self.logits(windows) / self.calibration.temperature)
+        if len(windows):
+            spoken = out[:, :-1].sum(axis=1)
+            less = np.where(held(windows) & (spoken > 0.5), 0.5 / spoken, 1.0)
+            out[:, :-1] *= less[:, None]
+            out[:, -1] = 1.0 - out[:, :-1].sum(axis=1)
         unseen = seen_frames(windows).sum(axis=1) < MIN_SEEN if len(windows) else np.empty(0, bool)
         out[unseen] = np.eye(len(self.classes))[-1]
         return out

@@ -21,14 +21,16 @@ from pipeline.poses import SCHEMA_VERSION, Array, PoseSequence, Recording
 from pipeline.recognition.classes import UNKNOWN, RecognitionError, label
 from pipeline.recognition.places import chances_at
 from pipeline.recognition.recognizer import Calibration, Recognizer, shipped
-from pipeline.recognition.windows import HOP, RATE_HZ, on_clock, window_centres
-from pipeline.repetitions import find_repetitions
+from pipeline.recognition.windows import HOP, RATE_HZ, WINDOW, on_clock, window_centres
+from pipeline.repetitions import Repetition, find_repetitions
 
 PRICE = 4.0  # in log odds, of the beginning of an exercise and of its end; what a few sure windows earn
 PRICE_REPEATED = 2.0  # the same where repetitions speak for it
 SHORTEST_S = 1.3  # what is shorter is no exercise but a slip
 HALF_S = HOP / RATE_HZ / 2  # of the time that a window stands for
 REPETITION_MARGIN_S = 0.4  # how far a repetition may reach over its segment's ends
+OUTWARD_S = 0.8  # the same where the ends are moved to the repetitions' own
+INWARD_S = WINDOW / RATE_HZ / 2 + 1.0  # and how far an end may lie outside: a window sees half of itself ahead
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,32 +219,52 @@ def decode(chances: Array, named_from: float, price: float) -> NDArray[np.int64]
 
 
 def segments(line: Timeline, sequence: PoseSequence, *, count: bool = True) -> list[Segment]:
-    """The runs of one exercise in a timeline, within the clip, with their repetitions."""
+    """The runs of one exercise in a timeline, within the clip.
+
+    Windows see a beginning before it comes, and an end after it. Where repetitions are counted, the first one's
+    beginning and the last one's end are taken instead, unless they lie further in than ``INWARD_S``.
+    """
     found: list[Segment] = []
     if not len(line.state) or not len(sequence):
         return found
-    for run in _runs(line.state):
+    free_s = float(sequence.time_s[0])  # where no exercise before this one lies
+    runs = _runs(line.state)
+    for run, then in zip(runs, [*runs[1:], None], strict=True):
         number = int(line.state[run[0]])
         if line.classes[number] == UNKNOWN:
             continue
-        start = max(float(line.time_s[run[0]]) - HALF_S, float(sequence.time_s[0]))
+        start = max(float(line.time_s[run[0]]) - HALF_S, free_s)
         end = min(float(line.time_s[run[-1]]) + HALF_S, float(sequence.time_s[-1]))
         mean = line.chances[run].mean(axis=0)
         if end - start < SHORTEST_S:
             continue
         others = np.where(np.arange(len(mean)) == number, -1.0, mean)
         second = int(others.argmax())
+        repetitions = None
+        if count:
+            done = _complete_within(sequence, start, end, OUTWARD_S)
+            repetitions = len(done)
+            next_s = end if then is not None and line.classes[int(line.state[then[0]])] != UNKNOWN else np.inf
+            if done and done[0].start_s - start <= INWARD_S:
+                start = max(done[0].start_s, free_s)
+            if done and end - done[-1].end_s <= INWARD_S:
+                end = min(done[-1].end_s, next_s)
         found.append(
-            Segment(start, end, line.classes[number], float(mean[number]), line.person,
-                    repetitions_within(sequence, start, end) if count else None, line.classes[second],
-                    float(mean[second]))
+            Segment(start, end, line.classes[number], float(mean[number]), line.person, repetitions,
+                    line.classes[second], float(mean[second]))
         )  # fmt: skip
+        free_s = end
     return found
 
 
 def repetitions_within(sequence: PoseSequence, start_s: float, end_s: float) -> int:
-    """The complete repetitions between two moments (a little over the ends, which are only known to about a second)."""
-    part = sequence.between(start_s - REPETITION_MARGIN_S, end_s + REPETITION_MARGIN_S)
+    """How many complete repetitions turn between two moments."""
+    return len(_complete_within(sequence, start_s, end_s, REPETITION_MARGIN_S))
+
+
+def _complete_within(sequence: PoseSequence, start_s: float, end_s: float, margin_s: float) -> list[Repetition]:
+    """Those repetitions, looked for a little over the ends, which are only known to about a second."""
+    part = sequence.between(start_s - margin_s, end_s + margin_s)
     if part.frames_seen < 2:
-        return 0
-    return sum(start_s <= one.turn_s <= end_s for one in find_repetitions(part).complete)
+        return []
+    return [one for one in find_repetitions(part).complete if start_s <= one.turn_s <= end_s]

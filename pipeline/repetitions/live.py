@@ -61,6 +61,11 @@ class LiveRepetitions:
         return (*self._kept, *self._latest.repetitions)
 
     @property
+    def analysed_s(self) -> float:
+        """When the last look was, in the frames' time; ``repetitions`` is as it was then. -inf before the first."""
+        return self._analysed_s
+
+    @property
     def count(self) -> int:
         """How many complete repetitions are known now."""
         return sum(repetition.complete for repetition in self.repetitions)

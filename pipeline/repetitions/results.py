@@ -20,7 +20,9 @@ class RepetitionParameters:
     min_travel: a repetition moves some joint by at least this much; less is breathing, swaying and key-point noise.
     min_one_sided_travel: the same where the two sides do not move together; one arm twitches and gestures.
     min_one_sided_bend: and by how many radians a joint must bend then; a swinging arm
-        and a walking leg bend less than 60 degrees, curls and raises more.
+        and a walking leg bend less than 60 degrees, curls and raises more;
+    one_sided_clear: and its likeness and its part of all that the person does must add up to this: gestures of one
+        hand are little alike, or small beside what else happens.
     hysteresis: shares of a curve's range that are tried as the reversal that counts; the most regular one wins.
     min_likeness: a cycle less like its neighbours than this is something else (setting up, walking).
     min_relative_likeness: the same as a share of the set's median; in a regular set an odd cycle is an odd one.
@@ -51,6 +53,8 @@ class RepetitionParameters:
     single_symmetry: share of the travel that both sides have in common; reaching for something with one arm has less.
     single_gap: distance between its end and its start, over that to the turning point.
     single_share: part of all the clip's movement that lies in it.
+    single_score: and all three together (likeness x share x closeness of both ends) must reach this: real ones are
+        clear in at least two of them, what only looks like one is just passable in each.
     rest_band: the repetition starts and ends where the curve leaves and reaches this share of its amplitude.
     complete_share: of the longer way (there or back) that the shorter one must reach; less is cut off.
     cut_off_share: a cut-off repetition is told when at least this share of the amplitude is seen.
@@ -62,6 +66,7 @@ class RepetitionParameters:
     min_travel: float = 0.25
     min_one_sided_travel: float = 0.6
     min_one_sided_bend: float = 1.05
+    one_sided_clear: float = 1.0
     hysteresis: tuple[float, ...] = (0.15, 0.25, 0.4, 0.55, 0.7)
     min_likeness: float = 0.1
     min_relative_likeness: float = 0.25
@@ -76,7 +81,7 @@ class RepetitionParameters:
     strong_share: float = 0.85
     strong_travel: float = 0.5
     strong_gap: float = 1.3
-    large_score: float = 0.008
+    large_score: float = 0.010
     large_travel: float = 0.6
     large_share: float = 0.5
     large_gap: float = 0.9
@@ -91,6 +96,7 @@ class RepetitionParameters:
     single_symmetry: float = 0.75
     single_gap: float = 0.4
     single_share: float = 0.6
+    single_score: float = 0.45
     rest_band: float = 0.1
     complete_share: float = 0.4
     cut_off_share: float = 0.5

@@ -272,8 +272,11 @@ def _convincing(signals: Signals, motion: _Motion, candidate: _Candidate, rules:
     enough = (rules.min_set_likeness + rules.few_likeness / count) * (rules.plain_ease if plain else 1)
     if gap > rules.open_gap or likeness < enough:
         return False
-    one_sided = anyone >= rules.min_one_sided_travel and np.median(_bend(signals, kept)) >= rules.min_one_sided_bend
-    return bool(together >= rules.min_travel or one_sided)
+    if together >= rules.min_travel:
+        return True
+    bend = float(np.median(_bend(signals, kept)))
+    one_sided = anyone >= rules.min_one_sided_travel and bend >= rules.min_one_sided_bend
+    return bool(one_sided and share + likeness >= rules.one_sided_clear)
 
 
 def _large(signals: Signals, motion: _Motion, candidate: _Candidate, rules: RepetitionParameters) -> bool:
@@ -318,7 +321,7 @@ def _single(
             found = found[motion.share(found) >= rules.single_share]
             for cycle in found:
                 score = _lone_score(signals, motion, cycle, rules)
-                if score > 0 and (best is None or score > best.score):
+                if score >= rules.single_score and (best is None or score > best.score):
                     likeness = np.array([min(score, 1.0)])
                     best = _Candidate(name, turns, rest, cycle[None], likeness, np.ones(1, dtype=bool), score)
     return best

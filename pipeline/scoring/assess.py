@@ -27,6 +27,8 @@ from pipeline.scoring.verdict import Verdict
 from pipeline.skeletons import KINECT_13
 
 AUTO = "auto"
+SQUAT = "deep_squat"
+TIE = 0.97  # of the best plausibility; set on the squats of the media clips
 GIVEN = "given"  # the pose model's own points in space
 LIFTS = (*lifting.MODELS, GIVEN)
 STAGES = {
@@ -55,7 +57,7 @@ class ChainOptions:
     exercise: one of the ten by name, or auto for the one that the motion is most like.
     person: id; without it the one who is seen longest.
     lift: temporal, dense (the ported networks), or given for the pose model's own points in space.
-    scorer: forest, cnn_lstm (the ported network), transformer, or the folder of a scorer of one's own.
+    scorer: ensemble (of the next two), forest, cnn_lstm (ported), transformer, or the folder of a scorer of one's own.
     height_m: of the person, for lengths in metres; the score does not depend on it.
     """
 
@@ -404,14 +406,19 @@ def _canonical(xyz_m: Array, time_s: Array, exercise: Exercise) -> Canonical:
 def _recognised(model: GateModel, cut: list[tuple[Array, Array]]) -> Exercise:
     """The exercise that most repetitions are most like.
 
-    The gate decides and not ``pipeline.recognition``, whose classes hold only two of the ten (squat and lunge). Whether
-    the motion is one of the ten at all is the gate's next question; an unknown exercise is refused there.
+    A squat and sitting down on a chair are nearly the same motion, and no key point shows the chair. Where the
+    squat is as good as equal to the best (``TIE``), it is the squat, which is the commoner film.
+
+    The gate decides and not ``pipeline.recognition``, whose classes hold two of the ten (squat and lunge), and which
+    calls sitting down a squat, too. Whether the motion is one of the ten at all is the gate's next question; an unknown
+    exercise is refused there.
     """
     votes: dict[str, float] = {}
     for xyz, time_s in cut[:12]:
         for other in bad_3d.most_like(model, xyz, time_s):
             votes[other.exercise] = votes.get(other.exercise, 0.0) + other.plausibility
-    return EXERCISES[max(votes, key=lambda name: votes[name])]
+    best = max(votes.values())
+    return EXERCISES[SQUAT if votes.get(SQUAT, 0.0) >= TIE * best else max(votes, key=lambda name: votes[name])]
 
 
 def _rules(sequence: PoseSequence, movement: str) -> MovementReport:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.networks.trimming import Trimmer
 
 CHECKPOINTS = PROJECT_DIR / "checkpoints"
-SCORERS = ("forest", "cnn_lstm", "transformer")  # the first is preselected
+SCORERS = ("ensemble", "forest", "cnn_lstm", "transformer")  # the first is preselected
 
 
 def shipped_scorers(folder: Path | None = None) -> tuple[str, ...]:
@@ -94,7 +94,7 @@ def read_trimmer(folder: Path | None = None) -> TrimModel:
     from pipeline.networks.trimming import Trimmer
 
     state, about = _read("trimming", folder)
-    network = Trimmer(width=about["width"])
+    network = Trimmer(width=about["width"], axes=state["look.0.weight"].shape[1] // 26)
     network.load_state_dict(state)
     return TrimModel(network.eval(), about["active"], about["begins"])
 

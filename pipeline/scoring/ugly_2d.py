@@ -18,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.media import Frame
-from pipeline.networks.ugly_2d_shape import CROP, FRAMES, MOTION, POSE
+from pipeline.networks.ugly_2d_shape import CROP, GOOD, LEVELS
 from pipeline.poses import Array, PoseSequence
 from pipeline.scoring.lift import LiftError
+from pipeline.scoring.pose_windows import Samples, clip_torso_px, samples, window_frames
 from pipeline.scoring.verdict import Verdict
 from pipeline.settings import PROJECT_DIR
 from pipeline.skeletons import KINECT_13
 
-WINDOW_S = 0.5  # five frames, a tenth of a second apart
 WORST = 3  # windows told for each measure
 BLOCKS: dict[str, tuple[str, ...]] = {
     "top left": ("left_shoulder", "left_elbow", "left_hand"),
@@ -33,8 +33,7 @@ BLOCKS: dict[str, tuple[str, ...]] = {
     "bottom left": ("left_hip", "left_knee", "left_foot"),
     "bottom right": ("right_hip", "right_knee", "right_foot"),
 }
-_SHOULDERS = [KINECT_13.index("left_shoulder"), KINECT_13.index("right_shoulder")]
-_HIPS = [KINECT_13.index("left_hip"), KINECT_13.index("right_hip")]
+NEIGHBOURS = 0.5  # weight of the windows before and after in a window's answer
 
 
 @dataclass(frozen=True)
@@ -77,128 +76,7 @@ class Window:
     jitter: float
 
 
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """What the network sees of a clip: N windows of five frames.
-
-    crops: (N, 5, 48, 48) grey 0..255; poses: (N, 5, 66); has_pictures: (N,); time_s: (N, 5); seen: (N, 5) found at all.
-    """
-
-    crops: NDArray[np.uint8]
-    poses: NDArray[np.float32]
-    has_pictures: NDArray[np.bool_]
-    time_s: Array
-    seen: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.poses)
-
-
 Gate = Callable[[Samples], Array]
-
-
-def window_frames(time_s: Array) -> NDArray[np.int64]:
-    """(N, 5) positions of the frames of each window, about a tenth of a second apart, whatever the frame rate.
-
-    A sequence under half a second gives one window that repeats frames; an empty one gives none.
-    """
-    if not len(time_s):
-        return np.empty((0, FRAMES), dtype=np.int64)
-    step = WINDOW_S / FRAMES
-    count = max(1, int((time_s[-1] - time_s[0] + step) / WINDOW_S + 1e-6))
-    wanted = time_s[0] + step * np.arange(count * FRAMES)
-    after = np.clip(np.searchsorted(time_s, wanted), 1, max(len(time_s) - 1, 1))
-    after = np.minimum(after, len(time_s) - 1)
-    before = np.maximum(after - 1, 0)
-    nearest = np.where(np.abs(time_s[before] - wanted) <= np.abs(time_s[after] - wanted), before, after)
-    return nearest.reshape(count, FRAMES).astype(np.int64)
-
-
-def torso_px(xy_px: Array) -> Array:
-    """(...) distance from the shoulders' middle to the hips' middle of (..., 13, 2), in pixels."""
-    return np.asarray(np.linalg.norm(xy_px[..., _SHOULDERS, :].mean(-2) - xy_px[..., _HIPS, :].mean(-2), axis=-1))
-
-
-def pose_features(flat: PoseSequence, windows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """(N, 5, 66): places in the person's box, confidences, share inside the picture, and movement in box heights.
-
-    Key points that were not found are 0 with confidence 0.
-    """
-    xy, score = flat.xy_px[windows], np.nan_to_num(flat.score[windows])
-    known = np.isfinite(xy).all(axis=3)
-    low, high = _box(xy, known)
-    size = np.maximum((high - low).max(axis=-1), 8.0)
-    middle = (low + high) / 2
-    place = (xy - middle[:, None, None]) / size[:, None, None, None]
-    width, height = flat.image_size
-    inside = known & (xy >= 0).all(axis=3) & (xy[..., 0] <= width - 1) & (xy[..., 1] <= height - 1)
-    moved = np.diff(place, axis=1, prepend=place[:, :1])
-    parts = [np.nan_to_num(place), np.where(known, score, 0.0)[..., None]]
-    pose = np.concatenate(parts, axis=3).reshape(*xy.shape[:2], -1)
-    share = inside.mean(axis=2)[..., None]
-    moved = np.clip(np.nan_to_num(moved), -1, 1).reshape(*xy.shape[:2], MOTION)
-    features = np.concatenate([np.clip(pose, -2, 2), share, moved], axis=2).astype(np.float32)
-    assert features.shape[2] == POSE + MOTION
-    return features
-
-
-def _box(xy: Array, known: NDArray[np.bool_]) -> tuple[Array, Array]:
-    """(N, 2) corners around all known points of each window; the unit square where there are none."""
-    far = np.where(known[..., None], xy, np.nan).reshape(len(xy), -1, 2)
-    empty = ~known.any(axis=(1, 2))
-    far[empty] = np.array([0.0, 1.0])[None, np.arange(far.shape[1]) % 2, None]
-    return np.nanmin(far, axis=1), np.nanmax(far, axis=1)
-
-
-def crop(image: NDArray[np.uint8], low: Array, high: Array) -> NDArray[np.uint8]:
-    """(48, 48) grey square of the picture (H, W, 3) around a box, a fifth larger; what is outside is black."""
-    centre, side = (low + high) / 2, max(float((high - low).max()) * 1.2, 16.0)
-    scale = CROP / side
-    if scale < 1:  # smooth first, so that a large person is not sampled into noise
-        left, top = np.maximum((centre - side / 2).astype(int), 0)
-        right, bottom = np.maximum((centre + side / 2).astype(int) + 1, 1)
-        part = image[top:bottom, left:right]
-        if part.size == 0:
-            return np.zeros((CROP, CROP), dtype=np.uint8)
-        grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
-        size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
-        small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)[:CROP, :CROP]
-        result = np.zeros((CROP, CROP), dtype=np.uint8)
-        x = int(np.clip(round((left - centre[0] + side / 2) * scale), 0, CROP - small.shape[1]))
-        y = int(np.clip(round((top - centre[1] + side / 2) * scale), 0, CROP - small.shape[0]))
-        result[y : y + small.shape[0], x : x + small.shape[1]] = small
-        return result
-    matrix = np.array([[scale, 0, CROP / 2 - scale * centre[0]], [0, scale, CROP / 2 - scale * centre[1]]])
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return np.asarray(cv2.warpAffine(grey, matrix, (CROP, CROP), flags=cv2.INTER_LINEAR), dtype=np.uint8)
-
-
-def samples(sequence: PoseSequence, frames: Iterable[Frame] | None = None) -> Samples:
-    """The windows of a clip.
-
-    Args:
-        sequence: any skeleton that maps to Kinect-13.
-        frames: the clip's pictures in order, with their times; None judges by the poses alone.
-    """
-    flat = sequence.to(KINECT_13)
-    windows = window_frames(flat.time_s)
-    poses = pose_features(flat, windows) if len(windows) else np.zeros((0, FRAMES, POSE + MOTION), dtype=np.float32)
-    crops = np.zeros((*windows.shape, CROP, CROP), dtype=np.uint8)
-    known = np.isfinite(flat.xy_px).all(axis=2)
-    got = np.zeros(windows.shape, dtype=bool)
-    if frames is not None and len(windows):
-        low, high = _box(flat.xy_px[windows], known[windows])
-        places: dict[int, list[tuple[int, int]]] = {}
-        for (n, k), frame in np.ndenumerate(windows):
-            places.setdefault(int(frame), []).append((n, k))
-        for picture in frames:
-            index = int(np.argmin(np.abs(flat.time_s - picture.time_s)))
-            if abs(flat.time_s[index] - picture.time_s) < 0.01:
-                for n, k in places.get(index, ()):
-                    crops[n, k] = crop(picture.image, low[n], high[n])
-                    got[n, k] = True
-    seen = known.sum(axis=1) >= len(KINECT_13) // 2
-    return Samples(crops, poses, got.all(axis=1), flat.time_s[windows], seen[windows])
 
 
 def judge(
@@ -276,7 +154,7 @@ def jitter(xy_px: Array, time_s: Array, torso: float) -> Array:
 def described(flat: PoseSequence, answer: Array) -> list[Window]:
     """The windows of a clip with the network's answer (N, 2) and what the poses themselves say."""
     windows = window_frames(flat.time_s)
-    torso = _torso(flat)
+    torso = clip_torso_px(flat)
     off = jitter(flat.xy_px, flat.time_s, torso)
     found = []
     for frames, (goodness, confidence) in zip(windows, answer, strict=True):
@@ -296,7 +174,7 @@ def described(flat: PoseSequence, answer: Array) -> list[Window]:
 
 def blocks(flat: PoseSequence) -> dict[str, dict[str, float]]:
     """Confidence and jitter of the four parts of the body: {"top left": {"confidence", "jitter", "seen"}, ...}."""
-    off = jitter(flat.xy_px, flat.time_s, _torso(flat))
+    off = jitter(flat.xy_px, flat.time_s, clip_torso_px(flat))
     answer = {}
     for name, joints in BLOCKS.items():
         rows = [KINECT_13.index(joint) for joint in joints]
@@ -332,7 +210,7 @@ def body_measures(flat: PoseSequence) -> dict[str, float]:
     return {
         "height_px": _median((boxes[:, 3] - boxes[:, 1])[seen]),
         "cut_off_share": _mean(cut[seen].astype(np.float64)),
-        "jitter": _median(jitter(flat.xy_px, flat.time_s, _torso(flat))),
+        "jitter": _median(jitter(flat.xy_px, flat.time_s, clip_torso_px(flat))),
     }
 
 
@@ -370,10 +248,6 @@ def reasons(measured: Mapping[str, Any], limits: GateParameters) -> tuple[str, .
     return tuple(said)
 
 
-def _torso(flat: PoseSequence) -> float:
-    return _median(torso_px(flat.xy_px))
-
-
 def _mean(values: Array) -> float:
     return float(np.mean(values)) if values.size else float("nan")
 
@@ -402,24 +276,48 @@ def gate_of(path: Path) -> Gate:
         raise LiftError(
             f"The weights {path.name} are missing; train and deploy the stage ugly_2d, or reinstall Kinoscope."
         )
-    net = Ugly2D()
-    net.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor
-                         for name, tensor in load_file(path).items()})  # fmt: skip
-    return network_gate(net)
+    members: dict[str, dict[str, Any]] = {}
+    for name, tensor in load_file(path).items():
+        member, _, rest = name.partition(".")
+        members.setdefault(member, {})[rest] = tensor.float() if tensor.is_floating_point() else tensor
+    nets = []
+    for _, weights in sorted(members.items()):
+        net = Ugly2D(weights["together.0.weight"].shape[0])
+        net.load_state_dict(weights)
+        nets.append(net)
+    return network_gate(*nets)
 
 
-def network_gate(net: Any) -> Gate:
-    """A network as a function of samples: (N, 2) goodness and confidence."""
+def network_gate(*nets: Any) -> Gate:
+    """Networks as a function of samples: (N, 2) goodness and confidence, by the mean of their logits."""
     import torch
 
-    net.eval()
+    for net in nets:
+        net.eval()
 
     def run(found: Samples) -> Array:
         if not len(found):
             return np.empty((0, 2))
         with torch.inference_mode():
-            crops = torch.from_numpy(found.crops).float() / 255
             pictures = torch.from_numpy(found.has_pictures.astype(np.float32))
-            return np.asarray(torch.sigmoid(net(crops, torch.from_numpy(found.poses), pictures)).double().numpy())
+            parts = [
+                sum(net(torch.from_numpy(found.crops[rows]).float() / 255, torch.from_numpy(found.poses[rows]),
+                        pictures[rows]) for net in nets) / len(nets)
+                for rows in (slice(k, k + 256) for k in range(0, len(found), 256))
+            ]  # fmt: skip
+        logits = steadied(torch.cat(parts).double().numpy(), found.clip)
+        told = 1 / (1 + np.exp(-logits))
+        return np.stack([told[:, GOOD], told[:, len(LEVELS) :].mean(axis=1)], axis=1)
 
     return run
+
+
+def steadied(logits: Array, clip: NDArray[np.int64]) -> Array:
+    """(N, K) mean of each window's logits with those of the windows before and after it in the same clip."""
+    total, weight = logits.copy(), np.ones((len(logits), 1))
+    same = (clip[1:] == clip[:-1])[:, None]
+    total[1:] += NEIGHBOURS * same * logits[:-1]
+    total[:-1] += NEIGHBOURS * same * logits[1:]
+    weight[1:] += NEIGHBOURS * same
+    weight[:-1] += NEIGHBOURS * same
+    return np.asarray(total / weight)

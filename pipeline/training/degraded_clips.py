@@ -1,13 +1,14 @@
-"""Clips that were spoiled on purpose, seen by the real pose model, with the true error of every frame.
+"""Clips that were spoiled on purpose, seen by the real pose model, with the true error of every key point.
 
-Two kinds: the rendered actor, whose key points are known exactly, and real clips of the private test data, for which
-the poses of the clip as it was filmed stand in for the truth. Of pictures, only what the gate's network sees
-(48 x 48 grey crops) is kept, in the user's cache.
+Three kinds: the rendered actor, whose key points are known exactly; recorded motion drawn in the same way, not spoiled
+and without pictures, as the lift's training keeps it; and real films of the private test data, for which the poses of
+the film as it is stand in for the truth. Of pictures, only what the gate's network sees (48 x 48 grey
+crops) is kept, in the user's cache. Drawing goes on where it was killed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -19,44 +20,75 @@ from pipeline import settings
 from pipeline.estimation.base import Estimator
 from pipeline.media import Frame, read_frames
 from pipeline.poses import Array, PoseSequence
-from pipeline.scoring.ugly_2d import samples, torso_px, window_frames
+from pipeline.scoring.pose_windows import clip_torso_px, seen_in, torso_px, window_crops, window_frames
 from pipeline.skeletons import KINECT_13
 from pipeline.synthetic.actor import ActorSpec, clip_frames, clip_truth, default_camera
 from pipeline.synthetic.body import Build
 from pipeline.synthetic.disturbances import Spoiler
 from pipeline.synthetic.motions import MOTIONS, Actor
 from pipeline.synthetic.stage import Picture
+from pipeline.synthetic.timeline import Tempo
+from pipeline.training.detected_pairs import pairs
 
 FPS = 10.0
 LENGTH_S = 2.0
 SIZES = ((480, 360), (360, 480), (480, 270))
-CLIPS_A_FILE = 20
+CLIPS_A_FILE = 10
 FAR = 2.0  # torso lengths; larger errors, and nobody found, count as this
 FIRST_SEED = {"train": 0, "validation": 50_000, "test": 90_000}
-# Exercises of the test that training never sees.
+RECORDED_SEED = 300_000
+FILM_SEED = 700_000
+# Motions that training never sees: those of the test only, and those of the validation.
 UNSEEN_MOTIONS = ("lunge", "overhead_press", "sit_down")
-REAL_FOLDERS = ("squat_front", "squat_side", "exercise_other", "adl")
+CHECKED_MOTIONS = ("front_raise", "pick_up", "sit_up")
+# In this order: the number of a film decides its split.
+REAL_FOLDERS = ("adl", "exercise_other", "squat_front", "squat_side", "fall")
+PARTS_S = (0.5, 3.0, 5.5)  # where the parts of a real film begin
+# A clip is spoiled once for each of these ranges, from which the strength of the damage is drawn; at full strength,
+# as the test's, nobody is found in a third of the clips, from which nothing is learned.
+FULL = ((1.0, 1.0),)
+TRAINED = ((0.4, 1.0), (0.15, 0.6))
+FILMED = ((1.0, 1.0), (0.15, 0.6))
+SURE = 0.5  # confidence above which a key point of a real film stands in for the truth
+SURE_SHARE = 0.55  # of the key points of a part that must be sure
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """Windows with their truth.
+    """Windows of half a second with their truth; those of a clip stand together and in order.
 
-    crops: (N, 5, 48, 48); poses: (N, 5, 66); error: (N,) mean distance of the 13 key points from truth in torso lengths
-    (``FAR`` at most); share: (N,) of the key points within a tenth of the torso; seen: (N,) share of frames with a
-    person found; clip: (N,) number of the clip; source: (N,) "actor" or "real".
+    Attributes:
+        crops: (N, 5, 48, 48), black where no pictures were kept.
+        xy_px: (N, 5, 13, 2) and score: (N, 5, 13) as the pose model found them.
+        image_size: (N, 2); torso_px: (N,) as found, of the whole clip.
+        off: (N, 5, 13) distance of each key point from its true place in torso lengths, ``FAR`` at most and where
+            it was not found; NaN where the truth is not known.
+        clip: (N,) number of the clip; group: (N,) of the actor or film that it is of; source: (N,) "actor", "recorded"
+            or "real".
     """
 
     crops: NDArray[np.uint8]
-    poses: NDArray[np.float32]
-    error: NDArray[np.float32]
-    share: NDArray[np.float32]
-    seen: NDArray[np.float32]
+    xy_px: NDArray[np.float32]
+    score: NDArray[np.float32]
+    image_size: NDArray[np.float32]
+    torso_px: NDArray[np.float32]
+    off: NDArray[np.float32]
     clip: NDArray[np.int64]
+    group: NDArray[np.int64]
     source: NDArray[np.str_]
 
     def __len__(self) -> int:
         return len(self.clip)
+
+    @property
+    def error(self) -> Array:
+        """(N,) mean distance of the key points from truth in torso lengths."""
+        return np.asarray(np.nanmean(self.off, axis=(1, 2)), dtype=np.float64)
+
+    @property
+    def seen(self) -> Array:
+        """(N,) share of the frames in which somebody was found."""
+        return np.asarray(seen_in(self.xy_px).mean(axis=1))
 
     def part(self, index: NDArray) -> Judged:
         """The windows chosen by positions or a mask."""
@@ -129,6 +161,13 @@ def _streak(length: int, angle: float) -> Array | None:
     return np.asarray(kernel / kernel.sum(), dtype=np.float64)
 
 
+def softened(damage: Damage, share: float) -> Damage:
+    """The same damage, weaker."""
+    left, top, right, bottom = (side * share for side in damage.cut)
+    strengths = {name: strength * share for name, strength in damage.strengths.items()}
+    return Damage(strengths, round(damage.smear_px * share), (left, top, right, bottom))
+
+
 def actor_spec(seed: int, motions: Sequence[str]) -> ActorSpec:
     """Two seconds of one person in a random motion, room, size and view; nothing is spoiled yet."""
     rng = np.random.default_rng([seed, 61])
@@ -152,45 +191,103 @@ def actor_spec(seed: int, motions: Sequence[str]) -> ActorSpec:
     return ActorSpec((actor,), camera=camera, fps=FPS, duration_s=LENGTH_S, seed=seed)
 
 
-def judged(detected: PoseSequence, truth_px: Array, pictures: Sequence[Frame], clip: int, source: str) -> Judged:
-    """The windows of one spoiled clip.
+def wide_spec(seed: int, motions: Sequence[str]) -> ActorSpec:
+    """As ``actor_spec``, but from any side, in any tempo, with faults and lenses, and longer: its end is used."""
+    spec = actor_spec(seed, motions)
+    rng = np.random.default_rng([seed, 63])
+    actor, camera = spec.actors[0], spec.viewpoint
+    motion = MOTIONS[actor.motion]
+    down, pause, up, rest = rng.uniform(0.5, 1.4, 4)
+    usual = motion.tempo
+    faulty = motion.faults and rng.random() < 0.4
+    actor = replace(
+        actor,
+        repetitions=3,
+        tempo=Tempo(usual.down_s * down, usual.pause_s * pause, usual.up_s * up, usual.rest_s * rest),
+        faults={str(rng.choice(motion.faults)): float(rng.uniform(0.2, 1))} if faulty else {},
+        variation=float(rng.uniform(0.5, 2.0)),
+        facing_deg=float(rng.uniform(-60, 60)),
+    )
+    camera = replace(
+        camera,
+        yaw_deg=float(rng.uniform(-180, 180)),
+        pitch_deg=camera.pitch_deg + float(rng.normal(0, 2)),
+        focal_mm=float(rng.uniform(26, 45)),
+    )
+    before_s = rng.uniform(0, 1.5 if motion.repeats else motion.once_s - LENGTH_S)
+    return replace(spec, actors=(actor,), camera=camera, duration_s=LENGTH_S + round(before_s * FPS) / FPS)
+
+
+def judged(
+    detected: PoseSequence,
+    truth_px: Array,
+    sure: NDArray[np.bool_],
+    pictures: Sequence[Frame],
+    clip: int,
+    group: int,
+    source: str,
+) -> Judged:
+    """The windows of one spoiled clip in which any truth is known.
 
     Args:
-        detected: what the pose model found; truth_px: (T, 13, 2) true key points in the same pictures.
+        detected: what the pose model found.
+        truth_px: (T, 13, 2) true key points in the same pictures; sure: (T, 13) False where truth is not known.
+        pictures: the spoiled ones; clip, group, source: see ``Judged``.
     """
     flat = detected.to(KINECT_13)
-    found = samples(detected, pictures)
     windows = window_frames(flat.time_s)
-    torso = np.maximum(np.median(torso_px(truth_px)), 4.0)
+    torso = max(float(np.median(torso_px(truth_px))), 4.0)
     off = np.linalg.norm(flat.xy_px - truth_px, axis=2) / torso
-    off = np.minimum(np.where(np.isfinite(off), off, FAR), FAR)
-    return Judged(
-        found.crops,
-        found.poses,
-        off[windows].mean(axis=(1, 2)).astype(np.float32),
-        (off[windows] <= 0.10).mean(axis=(1, 2)).astype(np.float32),
-        found.seen.mean(axis=1).astype(np.float32),
-        np.full(len(windows), clip),
-        np.full(len(windows), source, dtype="U8"),
+    off = np.where(sure, np.minimum(np.where(np.isfinite(off), off, FAR), FAR), np.nan)
+    count = len(windows)
+    every = Judged(
+        window_crops(flat, windows, pictures)[0],
+        flat.xy_px[windows].astype(np.float32),
+        flat.score[windows].astype(np.float32),
+        np.tile(np.array(flat.image_size, dtype=np.float32), (count, 1)),
+        np.full(count, clip_torso_px(flat), dtype=np.float32),
+        off[windows].astype(np.float32),
+        np.full(count, clip),
+        np.full(count, group),
+        np.full(count, source, dtype="U8"),
     )
+    return every.part(np.isfinite(every.off).any(axis=(1, 2)))
 
 
-def actor_clip(seed: int, motions: Sequence[str], estimator: Estimator) -> Judged:
-    """Render, spoil, detect and compare one clip."""
-    spec = actor_spec(seed, motions)
-    truth = clip_truth(spec).recording
+def actor_clips(seed: int, motions: Sequence[str], estimator: Estimator, wide: bool = False) -> list[Judged]:
+    """Render, spoil, detect and compare the last two seconds of one clip; those of a ``wide`` one twice."""
+    spec = (wide_spec if wide else actor_spec)(seed, motions)
     frames = [Frame(number, time, image) for number, (image, time) in enumerate(clip_frames(spec))]
-    person = truth.people[0].to(KINECT_13)
-    return _spoiled(frames, person.xy_px, seed, estimator, "actor")
+    frames = [frame for frame in frames if frame.time_s >= spec.length_s - LENGTH_S - 1e-6]
+    truth_px = clip_truth(spec).recording.people[0].to(KINECT_13).xy_px[-len(frames) :]
+    sure = np.ones(truth_px.shape[:2], dtype=bool)
+    clip = _Clip(frames, truth_px, sure, seed, seed, "actor")
+    return [_spoiled(clip, number, share, estimator) for number, share in enumerate(TRAINED if wide else FULL)]
 
 
-def _spoiled(frames: Sequence[Frame], truth_px: Array, seed: int, estimator: Estimator, source: str) -> Judged:
-    time_s = np.array([frame.time_s for frame in frames])
-    size = (frames[0].image.shape[1], frames[0].image.shape[0])
-    spoiling = Spoiling(random_damage(np.random.default_rng([seed, 62])), time_s, size, seed)
-    spoiled = [replace(frame, image=spoiling.picture(frame.image, number)) for number, frame in enumerate(frames)]
-    true_px = spoiling.points(truth_px)
-    return judged(_one_person(estimator, spoiled, true_px), true_px, spoiled, seed, source)
+@dataclass(frozen=True, eq=False)
+class _Clip:
+    """Pictures with (T, 13, 2) true key points and (T, 13) which of them are sure; ``group`` and ``source`` go on."""
+
+    frames: Sequence[Frame]
+    truth_px: Array
+    sure: NDArray[np.bool_]
+    seed: int
+    group: int
+    source: str
+
+
+def _spoiled(clip: _Clip, number: int, share: tuple[float, float], estimator: Estimator) -> Judged:
+    """The clip spoiled for the ``number``-th time, at a strength from this range."""
+    time_s = np.array([frame.time_s for frame in clip.frames])
+    size = (clip.frames[0].image.shape[1], clip.frames[0].image.shape[0])
+    rng = np.random.default_rng([clip.seed, 62, number][: 2 + bool(number)])
+    damage = softened(random_damage(rng), float(rng.uniform(*share)))
+    spoiling = Spoiling(damage, time_s, size, clip.seed)
+    spoiled = [replace(frame, image=spoiling.picture(frame.image, k)) for k, frame in enumerate(clip.frames)]
+    true_px = spoiling.points(clip.truth_px)
+    detected = _one_person(estimator, spoiled, true_px)
+    return judged(detected, true_px, clip.sure, spoiled, 2 * clip.seed + number, clip.group, clip.source)
 
 
 def _one_person(estimator: Estimator, frames: Sequence[Frame], near_px: Array) -> PoseSequence:
@@ -210,23 +307,35 @@ def _one_person(estimator: Estimator, frames: Sequence[Frame], near_px: Array) -
     )  # fmt: skip
 
 
-def real_clip(path: Path, start_s: float, seed: int, estimator: Estimator) -> Judged | None:
-    """Two seconds of a real clip, spoiled; None where the pose model is not sure of the clip as it was filmed.
+def film_part(path: Path, start_s: float, seed: int, group: int, estimator: Estimator) -> list[Judged]:
+    """Two seconds of a real film, spoiled twice; empty where the pose model is not sure of the film as it is.
 
-    Truth is what it finds there with a confidence over 0.8 on average.
+    Truth is what it finds there with a confidence over ``SURE``; ``SURE_SHARE`` of the key points must be so. People
+    seen from the side, lying ones most of all, have joints behind their body: the truth of these is left open.
     """
     frames: list[Frame] = []
     for frame in read_frames(path, start_s=start_s, end_s=start_s + LENGTH_S, max_side_px=480):
         if not frames or frame.time_s - frames[-1].time_s >= 1 / FPS - 0.005:
             frames.append(frame)
     if len(frames) < 0.8 * FPS * LENGTH_S:
-        return None
+        return []
     height, width = frames[0].image.shape[:2]
     centre = np.tile(np.array([width / 2, height / 2]), (len(frames), 13, 1))
     clean = _one_person(estimator, frames, centre).to(KINECT_13)
-    if not np.isfinite(clean.xy_px).all() or float(clean.score.mean()) < 0.8:
-        return None
-    return _spoiled(frames, clean.xy_px, seed, estimator, "real")
+    sure = np.nan_to_num(clean.score) >= SURE
+    if not np.isfinite(clean.xy_px).all() or sure.mean() < SURE_SHARE:
+        return []
+    clip = _Clip(frames, clean.xy_px, sure, seed, group, "real")
+    return [_spoiled(clip, number, share, estimator) for number, share in enumerate(FILMED)]
+
+
+def motions_of(split: str, seed: int) -> tuple[str, ...]:
+    """What the actor may do in a clip: half of the validation and a third of the test are motions of their own."""
+    if split == "test":
+        return UNSEEN_MOTIONS if seed % 3 == 0 else tuple(m for m in MOTIONS if m not in UNSEEN_MOTIONS)
+    if split == "validation" and seed % 2 == 0:
+        return CHECKED_MOTIONS
+    return tuple(m for m in MOTIONS if m not in UNSEEN_MOTIONS + CHECKED_MOTIONS)
 
 
 def clips(
@@ -235,56 +344,71 @@ def clips(
     progress: Callable[[str, float], None] | None = None,
     folder: Path | None = None,
 ) -> Judged:
-    """The windows of ``count`` actor clips of "train", "validation" or "test"; drawn the first time, then read.
-
-    The test has motions in a third of its clips that training never sees.
-    """
+    """The windows of ``count`` actor clips of "train", "validation" or "test"; drawn the first time, then read."""
     from pipeline.estimation.registry import create_estimator
 
     folder = (folder or settings.cache_dir() / "degraded-clips") / split
     folder.mkdir(parents=True, exist_ok=True)
-    usual = tuple(motion for motion in MOTIONS if motion not in UNSEEN_MOTIONS)
     estimator: Estimator | None = None
     found = []
     for start in range(0, count, CLIPS_A_FILE):
-        path = folder / f"actor-{start:04d}.npz"
+        path = folder / f"windows-{start:04d}.npz"
         if not path.is_file():
             estimator = estimator or create_estimator("blazepose", threads=1)
             seeds = range(FIRST_SEED[split] + start, FIRST_SEED[split] + start + CLIPS_A_FILE)
-            made = [
-                actor_clip(seed, UNSEEN_MOTIONS if split == "test" and seed % 3 == 0 else usual, estimator)
-                for seed in seeds
-            ]
-            _write(path, joined(made))
+            made = [actor_clips(seed, motions_of(split, seed), estimator, wide=split == "train") for seed in seeds]
+            _write(path, joined([one for few in made for one in few]))
         found.append(_read(path))
         if progress is not None:
             progress(f"{start + CLIPS_A_FILE} of {count} clips drawn, spoiled and detected", start / max(count, 1))
     return joined(found)
 
 
-def real_clips(split: str, folder: Path | None = None) -> Judged | None:
-    """Windows of spoiled real clips; a film is in one split only. None where the private clips are not there."""
+def film_split(number: int) -> str:
+    """The split of a real film by its number among all: every third is the test's, every sixth the validation's."""
+    return "test" if number % 3 == 0 else "validation" if number % 6 == 1 else "train"
+
+
+def real_clips(
+    split: str, folder: Path | None = None, progress: Callable[[str, float], None] | None = None
+) -> Judged | None:
+    """Windows of spoiled real films; a film is in one split only. None where the private films are not there."""
     from pipeline.estimation.registry import create_estimator
 
-    paths = sorted(
-        path for name in REAL_FOLDERS for path in (settings.data_dir() / "media" / name).glob("*.mp4") if path.is_file()
-    )
-    mine = [path for number, path in enumerate(paths) if ("test" if number % 3 == 0 else "train") == split]
-    if not mine:
-        return None
-    kept = (folder or settings.cache_dir() / "degraded-clips") / split / f"real-{len(mine)}.npz"
-    if not kept.is_file():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        estimator = create_estimator("blazepose", threads=1)
-        made = []
-        for number, path in enumerate(mine):
-            for part in range(2):
-                one = real_clip(path, 0.5 + 2.5 * part, 700_000 + 10 * number + part, estimator)
-                made += [one] if one is not None else []
-        if not made:
-            return None
-        _write(kept, joined(made))
-    return _read(kept)
+    media = settings.data_dir() / "media"
+    paths = [path for name in REAL_FOLDERS for path in sorted((media / name).glob("*.mp4"))]
+    folder = (folder or settings.cache_dir() / "degraded-clips") / split
+    folder.mkdir(parents=True, exist_ok=True)
+    estimator: Estimator | None = None
+    found = []
+    for number, path in enumerate(paths):
+        if film_split(number) != split:
+            continue
+        kept, nothing = (folder / f"film-{number:03d}-{path.stem}.{kind}" for kind in ("npz", "none"))
+        if not kept.is_file() and not nothing.is_file():
+            estimator = estimator or create_estimator("blazepose", threads=1)
+            seed = FILM_SEED + 10 * number
+            parts = [film_part(path, at_s, seed + k, FILM_SEED + number, estimator) for k, at_s in enumerate(PARTS_S)]
+            made = [one for part in parts for one in part]
+            if made:
+                _write(kept, joined(made))
+            else:
+                nothing.touch()
+        if kept.is_file():
+            found.append(_read(kept))
+        if progress is not None:
+            progress(f"real films: {number + 1} of {len(paths)}", number / len(paths))
+    return joined(found) if found else None
+
+
+def recorded_clips(count: int) -> Judged:
+    """The windows of the first ``count`` clips of recorded motion that the lift's training has drawn, or draws now."""
+    made = []
+    for number, pair in enumerate(pairs("train", most=count)):
+        sure = np.isfinite(pair.truth.xy_px).all(axis=2)
+        clip = 2 * (RECORDED_SEED + number)
+        made.append(judged(pair.detected, pair.truth.xy_px, sure, (), clip, RECORDED_SEED + number, "recorded"))
+    return joined(made)
 
 
 def joined(parts: Sequence[Judged]) -> Judged:
@@ -301,9 +425,3 @@ def _write(path: Path, windows: Judged) -> None:
 def _read(path: Path) -> Judged:
     with np.load(path) as stored:
         return Judged(**{f.name: stored[f.name] for f in fields(Judged)})
-
-
-def by_clip(windows: Judged) -> Iterator[Judged]:
-    """The windows of each clip."""
-    for clip in np.unique(windows.clip):
-        yield windows.part(windows.clip == clip)

@@ -40,6 +40,10 @@ VALIDATION: dict[str, tuple[str, ...]] = {
 DATA_SETS = ("ui_prmd_kinect", "ui_prmd_vicon", "hdm05", "cmu", "precog")
 _FEWEST_FRAMES = 8
 _BORROWED = 0.5  # of the projected windows have the errors of a drawn clip
+_HELD = 0.25  # of the projected windows have a body that keeps still, but for a limb or two
+_EXACT = 0.15  # of them have exact 2D, as have key points that were drawn or corrected by hand
+_STEADY = 0.15  # of them have errors that do not change, as has somebody who keeps still before a pose model
+_CONFIDENT = 0.9  # where confidences are withheld or the 2D is exact
 _SMALLEST_BODY_M = 0.8
 
 # Measured by ``cameras.measured_noise`` on 80 training clips (without the validation's people): BlazePose on rendered
@@ -183,11 +187,11 @@ def seen_anew(tracks: Tracks, count: int, rng: np.random.Generator) -> Windows:
     start = rng.integers(0, np.maximum(tracks.frames[rows] - WINDOW, 0) + 1)
     inside = start[:, None] + np.arange(WINDOW)
     frame = tracks.first[rows, None] + np.minimum(inside, tracks.frames[rows, None] - 1)
-    before = tracks.xyz_m[frame]
+    before, root = held(tracks, frame, rng)
     points = other_proportions(before, rng)
     scale = tracks.scale[rows] * (stature(points) / stature(before)).astype(np.float32)
     cameras = [camera_around(rng, (float(low), float(high), float(far))) for low, high, far in tracks.reach[rows]]
-    pixels, truth = views(points, tracks.root_m[frame], cameras)
+    pixels, truth = views(points, root, cameras)
     whole = np.isfinite(pixels).all(axis=(1, 2, 3))
     found = Windows(
         np.nan_to_num(pixels).astype(np.float32),
@@ -203,6 +207,24 @@ def seen_anew(tracks: Tracks, count: int, rng: np.random.Generator) -> Windows:
     if whole.all():
         return found
     return found.part(rng.choice(np.flatnonzero(whole), count))
+
+
+def held(tracks: Tracks, frame: NDArray[np.int64], rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Points (B, W, 13, 3) and roots (B, W, 3) of these frames (B, W), of which some bodies are held still.
+
+    Half of those move between two moments of the window, before and after which they keep still; the others never do.
+    Of most of them arms or legs go on moving. Nobody in the recordings keeps as still as a body that is drawn.
+    """
+    points, root = tracks.xyz_m[frame], tracks.root_m[frame]
+    rows = np.flatnonzero(rng.random(len(frame)) < _HELD)
+    moves = np.sort(rng.integers(frame.shape[1], size=(len(rows), 2)), axis=1)
+    moves[: len(rows) // 2, 1] = moves[: len(rows) // 2, 0]
+    at = frame[rows[:, None], np.clip(np.arange(frame.shape[1]), moves[:, :1], moves[:, 1:])]
+    still = tracks.xyz_m[at]
+    limbs = points[rows] - points[rows][:, :, _HUNG_FROM] + still[:, :, _HUNG_FROM]
+    free = _FREE[rng.integers(len(_FREE), size=len(rows))]
+    points[rows], root[rows] = np.where(free[:, None, :, None], limbs, still), tracks.root_m[at]
+    return points, root
 
 
 def other_proportions(xyz_m: Floats, rng: np.random.Generator, spread: float = 0.06) -> Floats:
@@ -230,6 +252,11 @@ def other_proportions(xyz_m: Floats, rng: np.random.Generator, spread: float = 0
 _PARENT = np.array([0, 0, 0, 1, 2, 3, 4, 0, 0, 7, 8, 9, 10])
 _HAS_PARENT = np.array([0, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1], dtype=np.float32)[:, None]
 _BONE = np.array([0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6])
+# The joint that a limb hangs from; and what of a body that is held may move: nothing, both arms, one of them, the legs.
+_HUNG_FROM = np.array([0, 1, 2, 1, 2, 1, 2, 7, 8, 7, 8, 7, 8])
+_FREE = np.array(
+    [np.isin(np.arange(13), limbs) for limbs in ([], [], [3, 4, 5, 6], [3, 4, 5, 6], [3, 5], [4, 6], [9, 10, 11, 12])]
+)
 
 
 def windows_of_motion(motions: Sequence[Motion], rng: np.random.Generator) -> list[Windows]:
@@ -318,8 +345,8 @@ def batch(
     """One training batch: features (B, L, 42), truth (B, L, 13, 3), real frames (B, L).
 
     Exact 2D is spoiled by ``noise`` of a random strength from none to one and a half times as bad, or, where there are
-    ``pairs``, half of it by what the pose model really did to another clip. Half of the windows are mirrored;
-    confidences are now and then withheld.
+    ``pairs``, half of it by what the pose model really did to another clip; some of it stays exact, and of some the
+    errors do not change. Half of the windows are mirrored; confidences are now and then withheld.
 
     Args:
         tracks: see ``seen_anew``; pairs: of detected 2D, or None; size: how many windows; length: consecutive frames of
@@ -337,11 +364,16 @@ def batch(
         much = height_px[lent] * rng.uniform(0.5, 1.2, len(lent)).astype(np.float32)
         xy[lent] = part.xy_px[lent] + much[:, None, None, None] * pairs.error[rows]
         score[lent] = pairs.score[rows]
+    kind = rng.random(len(part))
+    exact, steady = kind < _EXACT, (kind >= _EXACT) & (kind < _EXACT + _STEADY)
+    xy[exact], score[exact] = part.xy_px[exact], np.float32(_CONFIDENT)
+    xy[steady] = part.xy_px[steady] + (xy[steady] - part.xy_px[steady])[:, :1]
+    score[steady] = score[steady][:, :1]
     part = replace(part, xy_px=xy, score=score)
     if pairs is not None and from_pairs:
         part = joined([part, pairs.part(rng.integers(len(pairs), size=from_pairs))])
     withheld = rng.random(size) < 0.15
-    score = np.where(withheld[:, None, None], np.float32(0.9), part.score)
+    score = np.where(withheld[:, None, None], np.float32(_CONFIDENT), part.score)
     xy, score, truth = mirrored(part.xy_px, score, part.xyz_m, part.size, rng.random(size) < 0.5)
     seen = features(xy, score, part.size)
     start = rng.integers(0, np.maximum(part.real.sum(axis=1) - length, 0) + 1)

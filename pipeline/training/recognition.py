@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 CONFIG = Path(__file__).with_name("configs") / "recognition.toml"
 CHECK_WINDOWS = 6000  # of the validation split, at most
 GRADIENT_NORM = 5.0
-LEVELS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)  # thresholds that are tried
+DAILY = ("upfall", "still", "rendered", "corrected")  # films in which nothing is repeated that looks like an exercise
+LEVELS = (0.55, 0.65, 0.75, 0.85, 0.9, 0.95)  # thresholds that are tried
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,15 @@ class RecognitionConfig:
     actor_exercises, actor_others: sequences of the actor for each exercise, and for each other motion.
     grafted: arm exercises put on motion-captured bodies, for each of the three.
     rendered: clips of the actor rendered and seen by the pose model, for each class; costs half a minute each.
+    near_misses: takes of each movement that is nearly an exercise, by our own figure.
     views: cameras for each motion in space.
     epochs, windows_an_epoch, batch_size: rounds; each draws its windows anew.
     learning_rate, weight_decay, warmup: of AdamW with a cosine to 0; share of the steps that warm up.
     label_smoothing: keeps the scores from running away.
     unknown_share: how often unknown is drawn, as a multiple of an exercise.
-    film_share: of a class's windows, how many come from films (of real or rendered people).
-    named_at_most: share of the time of validation films without an exercise that may be named; sets the threshold.
+    film_share: of an exercise's windows, how many come from films (of real or rendered people).
+    unknown_film_share: the same of unknown's, whose films show held postures and daily life, but few near misses.
+    named_at_most: share of the time of validation films of daily life that may be named; sets the threshold.
     once_from, repeated_from: the threshold where one complete repetition is counted, or more; with two, an exercise
         need only be likelier than none.
     """
@@ -72,6 +75,7 @@ class RecognitionConfig:
     data: str = ""
     sources: tuple[str, ...] = (
         "repcount", "countix", "still", "gym", "upfall", "rendered", "ui_prmd", "mocap", "kinect", "actor", "grafted",
+        "stages", "msr", "near_miss",
     )  # fmt: skip
     corrected: tuple[str, ...] = ()
     daily_takes: int = 34
@@ -79,6 +83,7 @@ class RecognitionConfig:
     actor_others: int = 30
     grafted: int = 60
     rendered: int = 4
+    near_misses: int = 14
     views: int = 2
     epochs: int = 16
     windows_an_epoch: int = 8192
@@ -89,7 +94,8 @@ class RecognitionConfig:
     label_smoothing: float = 0.05
     unknown_share: float = 1.5
     film_share: float = 0.65
-    named_at_most: float = 0.015
+    unknown_film_share: float = 0.35
+    named_at_most: float = 0.0025
     once_from: float = 0.75
     repeated_from: float = 0.5
 
@@ -104,7 +110,8 @@ def choice(config: RecognitionConfig) -> DataChoice:
     """The data that a configuration asks for."""
     root = config.data or str(settings.data_dir() / "data")
     return DataChoice(root, config.sources, config.corrected, config.daily_takes, config.actor_exercises,
-                      config.actor_others, config.grafted, config.rendered, config.views, config.seed)  # fmt: skip
+                      config.actor_others, config.grafted, config.rendered, config.near_misses, config.views,
+                      config.seed)  # fmt: skip
 
 
 def train(config: RecognitionConfig, work: Work) -> None:
@@ -116,14 +123,53 @@ def train(config: RecognitionConfig, work: Work) -> None:
     found, check = places(tracks, TRAIN), _some(places(tracks, VALIDATION), CHECK_WINDOWS, config.seed)
     if not len(found.track) or not len(check.track):
         raise TrainingError("A split is empty: choose more sources or takes.")
-    weights = source_weights(tracks, found, FILMS, config.film_share, config.unknown_share)
+    weights = source_weights(tracks, found, FILMS, config.film_share, config.unknown_share, config.unknown_film_share)
     stock = stock_of(tracks, config.network)
     check_inputs = torch.from_numpy(inputs(config.network, plain_windows(tracks, check)))
+    films = np.isin(np.array([track.source for track in tracks])[check.track], FILMS)
+    lessons = Lessons(stock, found, weights, check, check_inputs, films)
     network = build(config.network)
     if work.start is not None:
         network.load_state_dict(load_file(work.start))
     if config.network == "tcn" and work.start is None:
         _standardise(network, stock, found, config)
+    _fit(network, lessons, config, work)
+    save_file(network.state_dict(), work.folder / f"recognition-{config.network}.safetensors")
+    recognizer = Recognizer(network, Calibration(config.network))
+    calibration = calibrated(recognizer, tracks, check, config)
+    path = work.folder / f"recognition-{config.network}.json"
+    path.write_text(json.dumps(calibration.to_json(), indent=1) + "\n", encoding="utf-8")
+    work.validated(lessons.score(network))
+
+
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """What is learnt from and checked on.
+
+    found, weights: where training windows can be cut, and how often each is drawn; check, check_inputs: windows of the
+    validation split; films: (N,) whether these come from films.
+    """
+
+    stock: Stock
+    found: Places
+    weights: NDArray[np.float64]
+    check: Places
+    check_inputs: torch.Tensor
+    films: NDArray[np.bool_]
+
+    def score(self, network: torch.nn.Module) -> float:
+        """Balanced accuracy of validation windows, the mean of films and of motions from space."""
+        right = _scores(network, self.check_inputs).argmax(axis=1) == self.check.label
+        parts = [balanced(right[side], self.check.label[side]) for side in (self.films, ~self.films) if side.any()]
+        return float(np.mean(parts))
+
+
+def _fit(network: torch.nn.Module, lessons: Lessons, config: RecognitionConfig, work: Work) -> None:
+    """Train the network, going on from the work's state; it is left with the weights of its best epoch."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    found, weights, kept = lessons.found, lessons.weights, work.folder / "network.safetensors"
     steps = config.epochs * -(-config.windows_an_epoch // config.batch_size)
     optimizer = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -145,7 +191,7 @@ def train(config: RecognitionConfig, work: Work) -> None:
         batches = np.array_split(drawn, -(-len(drawn) // config.batch_size))
         for number, rows in enumerate(batches):
             part = Places(found.track[rows], found.centre[rows], found.label[rows])
-            values = torch.from_numpy(_inputs(config.network, varied_windows(stock, part, rng)))
+            values = torch.from_numpy(_inputs(config.network, varied_windows(lessons.stock, part, rng)))
             loss = loss_of(network(values), torch.from_numpy(part.label))
             optimizer.zero_grad()
             loss.backward()
@@ -153,25 +199,18 @@ def train(config: RecognitionConfig, work: Work) -> None:
             optimizer.step()
             schedule.step()
             total += loss.item()
-            work.progress(
-                f"epoch {epoch + 1} of {config.epochs}", (epoch + (number + 1) / len(batches)) / config.epochs
-            )
-        scores = _scores(network, check_inputs)
-        score = _validation_score(scores, check, tracks)
+            done = (epoch + (number + 1) / len(batches)) / config.epochs
+            work.progress(f"epoch {epoch + 1} of {config.epochs}", done)
+        score = lessons.score(network)
         work.log(epoch=epoch, loss=total / len(batches), validation=score)
         if score >= best:
             best = score
-            save_file(network.state_dict(), work.folder / f"recognition-{config.network}.safetensors")
+            save_file(network.state_dict(), kept)
         work.save_state(
             {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "schedule": schedule.state_dict(),
              "best": best, "epoch": epoch}
         )  # fmt: skip
-    network.load_state_dict(load_file(work.folder / f"recognition-{config.network}.safetensors"))
-    recognizer = Recognizer(network, Calibration(config.network))
-    calibration = calibrated(recognizer, tracks, check, config)
-    path = work.folder / f"recognition-{config.network}.json"
-    path.write_text(json.dumps(calibration.to_json(), indent=1) + "\n", encoding="utf-8")
-    work.validated(best)
+    network.load_state_dict(load_file(kept))
 
 
 def _some(found: Places, most: int, seed: int) -> Places:
@@ -203,14 +242,6 @@ def _scores(network: torch.nn.Module, values: torch.Tensor) -> NDArray[np.float3
         return np.concatenate([network(part).numpy() for part in values.split(256)])
 
 
-def _validation_score(scores: NDArray[np.float32], check: Places, tracks: Sequence[Track]) -> float:
-    """Balanced accuracy of windows, the mean of films and of motions from space."""
-    films = np.isin(np.array([track.source for track in tracks])[check.track], FILMS)
-    right = scores.argmax(axis=1) == check.label
-    parts = [balanced(right[side], check.label[side]) for side in (films, ~films) if side.any()]
-    return float(np.mean(parts))
-
-
 def balanced(right: NDArray[np.bool_], label: NDArray[np.int64]) -> float:
     """Mean of the classes' shares of right answers; NaN without any."""
     shares = [right[label == one].mean() for one in np.unique(label)]
@@ -221,11 +252,11 @@ def calibrated(
     recognizer: Recognizer, tracks: Sequence[Track], check: Places, config: RecognitionConfig
 ) -> Calibration:
     """Temperature by the likelihood of the windows' labels (Guo et al. 2017), and the least threshold at which no more
-    than ``named_at_most`` of the time of films without an exercise is named where nothing is repeated."""
+    than ``named_at_most`` of the time of daily life is named where nothing is repeated."""
     from scipy.optimize import minimize_scalar
 
     scores = recognizer.logits(plain_windows(tracks, check))
-    weights = source_weights(tracks, check, FILMS, config.film_share, config.unknown_share)
+    weights = source_weights(tracks, check, FILMS, config.film_share, config.unknown_share, config.unknown_film_share)
 
     def loss(log_temperature: float) -> float:
         chances = softmax(scores / np.exp(log_temperature))
@@ -243,7 +274,7 @@ def calibrated(
     unknown = CLASSES.index(UNKNOWN)
     idle: dict[str, list[NDArray[np.float64]]] = {}
     for track in tracks:
-        if track.split == VALIDATION and track.source in FILMS and (track.label == unknown).all():
+        if track.split == VALIDATION and track.source in DAILY and (track.label == unknown).all():
             idle.setdefault(track.source, []).append(chances_of(calm, track))
     for level in LEVELS:
         found = replace(found, named_from=level)

@@ -20,12 +20,14 @@ from pipeline.skeletons import BLAZEPOSE_33
 from pipeline.training import recognition_frames as frames
 from pipeline.training import recognition_sources as sources
 from pipeline.training.framework import TrainingError
+from pipeline.training.recognition_near_misses import near_misses
 from pipeline.training.recognition_sources import NOBODY_KNOWS, Body, Track
+from pipeline.training.recognition_variation import noise, tilted, with_missing, with_slips
 
-VERSION = 7  # of what the sources give; a cached set of another version is made again
+VERSION = 8  # of what the sources give; a cached set of another version is made again
 SOURCES = frozenset({"repcount", "countix", "still", "gym", "upfall", "rendered", "ui_prmd", "mocap", "kinect", "actor",
-                     "grafted"})  # fmt: skip
-FILMS = ("repcount", "countix", "still", "gym", "upfall", "rendered", "corrected")  # what a pose model saw
+                     "grafted", "stages", "msr", "near_miss"})  # fmt: skip
+FILMS = ("repcount", "countix", "still", "gym", "upfall", "rendered", "corrected", "stages")  # what a pose model saw
 NEEDED_SEEN = 15
 _LABEL_SPAN = HOP  # samples around the middle of a window that must share its label
 
@@ -42,6 +44,7 @@ class DataChoice:
     actor_others: int
     grafted: int
     rendered: int
+    near_misses: int
     views: int
     seed: int
 
@@ -92,6 +95,12 @@ def _gather(choice: DataChoice, progress: Callable[[str, float], None]) -> list[
                 bodies += sources.mocap(choice.root)
             elif source == "kinect":
                 bodies += sources.kinect_sets(choice.root)
+            elif source == "msr":
+                bodies += sources.msr_actions(choice.root)
+            elif source == "stages":
+                tracks += frames.stages(choice.root, rng)
+            elif source == "near_miss":
+                donors += near_misses(rng, choice.near_misses)
             elif source == "actor":
                 donors += sources.actor(rng, choice.actor_exercises, choice.actor_others)
                 donors += list(sources.lateral_raises(donors, rng))
@@ -169,10 +178,15 @@ def places(tracks: Sequence[Track], split: str, step: int = HOP) -> Places:
 
 
 def source_weights(
-    tracks: Sequence[Track], found: Places, real: Sequence[str], real_share: float, unknown_share: float = 1.5
+    tracks: Sequence[Track],
+    found: Places,
+    real: Sequence[str],
+    real_share: float,
+    unknown_share: float = 1.5,
+    unknown_real_share: float | None = None,
 ) -> NDArray[np.float64]:
     """How often each window is drawn: classes alike (unknown ``unknown_share`` times as often), within a class real
-    films ``real_share``.
+    films ``real_share`` (of unknown ``unknown_real_share``, where that is given).
 
     Within that, every video, subject or actor counts alike by the root of its length.
     """
@@ -181,13 +195,14 @@ def source_weights(
     weights = np.zeros(len(names))
     groups = np.array([track.group for track in tracks])[found.track]
     for label in np.unique(found.label):
-        share = unknown_share if label == CLASSES.index(UNKNOWN) else 1.0
+        unknown = label == CLASSES.index(UNKNOWN)
+        of_films = unknown_real_share if unknown and unknown_real_share is not None else real_share
         for film in (True, False):
             members = np.flatnonzero((found.label == label) & (films == film))
             if not len(members):
                 continue
             other = ((found.label == label) & (films != film)).any()
-            part = share * ((real_share if film else 1 - real_share) if other else 1.0)
+            part = (unknown_share if unknown else 1.0) * ((of_films if film else 1 - of_films) if other else 1.0)
             _, which, sizes = np.unique(groups[members], return_inverse=True, return_counts=True)
             own = 1 / np.sqrt(sizes[which])
             _, which = np.unique(names[members], return_inverse=True)
@@ -258,7 +273,7 @@ def stock_of(tracks: Sequence[Track], network: str) -> Stock:
 
 
 def varied_windows(stock: Stock, found: Places, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(N, WINDOW, J, D) boxed, at other speeds, tilted, stretched, noisy, mirrored, with joints and ends missing.
+    """(N, WINDOW, J, D) boxed, at other speeds, mirrored, and varied as in ``recognition_variation``.
 
     What is projected from space is spoiled more than what a pose model saw.
     """
@@ -272,9 +287,9 @@ def varied_windows(stock: Stock, found: Places, rng: np.random.Generator) -> NDA
     low = np.clip(low, 0, len(stock.points) - 2)
     points = stock.points[low] * (1 - share) + stock.points[low + 1] * share
     points[~inside] = np.nan
-    points[..., :2] = _tilted(points[..., :2], rng)
-    points += _noise(points.shape, stock.exact[found.track], rng)
-    points = _with_missing(points, stock.core, rng)
+    points[..., :2] = tilted(points[..., :2], rng)
+    points += noise(points.shape, stock.exact[found.track], rng)
+    points = with_missing(with_slips(points, stock.core, rng), stock.core, rng)
     out = boxed(points, stock.core)
     flip = rng.random(count) < 0.5
     mirror = out[flip][..., stock.mirror, :]
@@ -283,47 +298,5 @@ def varied_windows(stock: Stock, found: Places, rng: np.random.Generator) -> NDA
     return out
 
 
-FASTEST = 1.4  # and slowest the inverse
-EXACT = frozenset({"ui_prmd", "mocap", "irds", "utkinect", "precog", "actor", "grafted"})
-
-
-def _tilted(xy: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    count = len(xy)
-    turn = np.radians(rng.normal(0, 6, count))
-    stretch = np.exp(rng.normal(0, 0.15, count))
-    shear = np.stack([np.cos(turn), -np.sin(turn) * stretch, np.sin(turn) / stretch, np.cos(turn)], axis=-1)
-    return np.einsum("nij,ntkj->ntki", shear.reshape(-1, 2, 2).astype(np.float32), xy - 0.5).astype(np.float32) + 0.5
-
-
-def _noise(shape: tuple[int, ...], exact: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Jitter from frame to frame and a wandering error, each joint on its own; shares of the box."""
-    count, samples, joints, dimensions = shape
-    level = np.where(exact, rng.gamma(2.0, 0.008, count), rng.gamma(2.0, 0.003, count))
-    level = level[:, None] * rng.gamma(2.0, 0.5, (count, joints))
-    knots = rng.standard_normal((count, samples // 6 + 2, joints, dimensions), np.float32)
-    at, share = np.divmod(np.arange(samples) / 6, 1)
-    share, at = share[:, None, None].astype(np.float32), at.astype(int)
-    slow = knots[:, at] * (1 - share) + knots[:, at + 1] * share
-    quick = rng.standard_normal(shape, np.float32)
-    constant = rng.standard_normal((count, 1, joints, dimensions), np.float32)
-    return np.asarray((quick * 0.5 + slow * 0.8 + constant) * level[:, None, :, None], np.float32)
-
-
-def _with_missing(
-    points: NDArray[np.float32], core: NDArray[np.int64], rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Lost joints (an ankle, both legs, an arm), short gaps, and windows that begin late or end early."""
-    count, samples = points.shape[:2]
-    legs, feet = core[9:], core[11:]
-    for row in np.flatnonzero(rng.random(count) < 0.25):
-        kind = rng.integers(4)
-        lost = [feet, legs, core[[rng.integers(13)]], core[:1]][kind]
-        start, end = np.sort(rng.integers(0, samples + 1, 2)) if rng.random() < 0.5 else (0, samples)
-        points[row, start:end, lost] = np.nan
-    for row in np.flatnonzero(rng.random(count) < 0.2):
-        start = rng.integers(0, samples)
-        points[row, start : start + rng.integers(2, 12)] = np.nan
-    for row in np.flatnonzero(rng.random(count) < 0.25):
-        less = rng.integers(4, samples // 2)
-        points[row, slice(0, less) if rng.random() < 0.5 else slice(samples - less, samples)] = np.nan
-    return points
+FASTEST = 1.5  # and slowest the inverse
+EXACT = frozenset({"ui_prmd", "mocap", "irds", "utkinect", "precog", "actor", "grafted", "msr", "near_miss"})

@@ -21,12 +21,15 @@ from pipeline.recognition.windows import RATE_HZ, resampled
 from pipeline.skeletons import BLAZEPOSE_33
 from pipeline.training.recognition_sources import CLASS, TRAIN, Track, open_file, split_of
 
+_AT = {joint: number for number, joint in enumerate(BLAZEPOSE_33.joints)}
 COUNTIX = "repcount/countix_train_salient_poses.csv.gz"
 COUNTIX_CLASSES = {"squat": "squat", "push_up": "push_up", "pull_ups": "pull_up", "sit_up": "sit_up", "lunge": "lunge",
-                   "front_raise": "front_raise", "bench_pressing": "bench_press"}  # fmt: skip
+                   "front_raise": "front_raise", "bench_pressing": "bench_press",
+                   "rope_pushdown": UNKNOWN}  # fmt: skip
 # Seconds there and back, as in RepCount's own annotations (and slow ones besides).
 _PERIOD_S = {"squat": (1.4, 4.0), "push_up": (1.0, 3.2), "pull_up": (1.4, 4.0), "sit_up": (1.4, 4.0),
-             "lunge": (1.6, 4.5), "front_raise": (1.6, 4.2), "bench_press": (1.2, 4.0)}  # fmt: skip
+             "lunge": (1.6, 4.5), "front_raise": (1.6, 4.2), "bench_press": (1.2, 4.0), "jumping_jack": (0.8, 1.8),
+             UNKNOWN: (1.0, 3.0)}  # fmt: skip
 
 
 def countix(root: str, rng: np.random.Generator, takes: int = 3) -> Iterator[Track]:
@@ -73,14 +76,50 @@ def _to_and_fro(
     return np.concatenate(points).astype(np.float32)
 
 
+MLKIT = "landmark_frames/mlkit_fitness_pose_samples.csv.gz"
+KAGGLE = "landmark_frames/kaggle_physical_exercise_recognition_train.csv.gz"
+_STAGES = {"jumping_jacks": "jumping_jack", "pullups": "pull_up", "pushups": "push_up", "situp": "sit_up",
+           "squats": "squat"}  # fmt: skip
+_ALIKE = 3  # frames of the other stage that a frame may be paired with: the likest, as the people have no names
+
+
+def stages(root: str, rng: np.random.Generator, takes: int = 220) -> Iterator[Track]:
+    """Repetitions made of ML Kit's and Kaggle's frames of both ends of an exercise; all of it is for training.
+
+    A frame is paired with one of the likest of the other end, which is mostly the same side and often the same person.
+    """
+    for file, first in ((MLKIT, 0), (KAGGLE, 1)):
+        with gzip.open(open_file(root, file), "rt") as lines:
+            rows = list(csv.reader(lines))[first:]
+        words = np.array([row[1] for row in rows])
+        points = np.array([row[2:101] for row in rows], dtype=float).reshape(-1, 33, 3)
+        for kind, name in _STAGES.items():
+            low, high = (points[words == f"{kind}_{end}"] for end in ("down", "up"))
+            for take in range(takes if len(low) and len(high) else 0):
+                one, other = (low, high) if take % 2 else (high, low)
+                here = one[rng.integers(len(one))]
+                away = np.abs(_sized(other) - _sized(here[None])).mean(axis=(1, 2))
+                there = other[np.argsort(away)[rng.integers(min(_ALIKE, len(other)))]]
+                moved = _to_and_fro([here], [there], _PERIOD_S[name], rng)
+                yield Track("stages", f"stages/{kind}/{first}", TRAIN, f"{kind}-{first}-{take}", moved,
+                            np.full(len(moved), CLASS[name], np.int8))  # fmt: skip
+
+
+def _sized(points: Array) -> Array:
+    """(N, 33, 2) places from the hips, in shares of the body's longer extent in the picture."""
+    middle = points[:, [_AT["left_hip"], _AT["right_hip"]], :2].mean(axis=1, keepdims=True)
+    extent = np.ptp(points[..., :2], axis=1, keepdims=True).max(axis=2, keepdims=True)
+    return np.asarray((points[..., :2] - middle) / extent)
+
+
 def still(root: str, rng: np.random.Generator, frames: int = 900) -> Iterator[Track]:
     """Held poses of real single frames: nobody exercises who does not move."""
     rows: list[tuple[str, Array]] = []
     with gzip.open(open_file(root, COUNTIX), "rt") as file:
         rows += [(row[0].split("/")[3], np.array(row[2:101], dtype=float)) for row in csv.reader(file)]
-    with gzip.open(open_file(root, "landmark_frames/mlkit_fitness_pose_samples.csv.gz"), "rt") as file:
+    with gzip.open(open_file(root, MLKIT), "rt") as file:
         rows += [(row[0], np.array(row[2:101], dtype=float)) for row in csv.reader(file)]
-    with gzip.open(open_file(root, "landmark_frames/kaggle_physical_exercise_recognition_train.csv.gz"), "rt") as file:
+    with gzip.open(open_file(root, KAGGLE), "rt") as file:
         rows += [(f"kaggle-{row[0]}", np.array(row[2:101], dtype=float)) for row in list(csv.reader(file))[1:]]
     for number in rng.permutation(len(rows))[:frames]:
         name, values = rows[number]
@@ -101,7 +140,6 @@ def still(root: str, rng: np.random.Generator, frames: int = 900) -> Iterator[Tr
 # --- Exercise-Correction: frames of a few people who were filmed for it ----------------------------------------------
 
 GYM = "exercise_correction/"
-_AT = {joint: number for number, joint in enumerate(BLAZEPOSE_33.joints)}
 _CUT = 0.05  # of the picture: hips that jump further from row to row belong to another take
 _CURLED_DEG = 45.0  # a piece with less change of the elbow is no curl
 

@@ -272,6 +272,30 @@ def kinect_sets(root: str) -> Iterator[Body]:
             yield Body(source, f"{source}/{subject}", name, points, np.full(len(points), CLASS[UNKNOWN], np.int8))
 
 
+MSR_JOINTS = ["ShoulderLeft", "ShoulderRight", "ShoulderCenter", "Spine", "HipLeft", "HipRight", "HipCenter",
+              "ElbowLeft", "ElbowRight", "WristLeft", "WristRight", "HandLeft", "HandRight", "KneeLeft", "KneeRight",
+              "AnkleLeft", "AnkleRight", "FootLeft", "FootRight", "Head"]  # fmt: skip
+MSR_FPS = 15.0
+
+
+def msr_actions(root: str) -> Iterator[Body]:
+    """MSRAction3D: gestures, kicks, bends and swings of ten people, each repeated two or three times; all unknown."""
+    data = _arrays(root, "kinect_sets/msraction3d_20.npz")
+    sets: dict[tuple[str, str], list[Array]] = defaultdict(list)
+    for number, name in enumerate(map(str, data["name"])):
+        action, subject, _ = name.split("_")
+        raw = data["data_i16"][data["offset"][number] : data["offset"][number + 1]]
+        points = raw[..., :3] * data["scale"][:3] * _TURNED
+        points[(raw[..., :3] == 0).all(axis=2)] = np.nan
+        sets[subject, action].append(points)
+    for (subject, action), parts in sorted(sets.items()):
+        whole = np.concatenate(parts)
+        points = resampled(np.arange(len(whole)) / MSR_FPS, whole).points
+        if np.isfinite(points).any():
+            yield Body("msr", f"msr/{subject}", f"{action}-{subject}", as_blazepose(points, MSR_JOINTS),
+                       np.full(len(points), CLASS[UNKNOWN], np.int8))  # fmt: skip
+
+
 # --- the actor --------------------------------------------------------------------------------------------------
 
 

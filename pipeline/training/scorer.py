@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from pipeline import settings
-from pipeline.networks.scorer import DESIGNS, WORST, ForestScorer, Scorer
+from pipeline.networks.scorer import DESIGNS, WORST, EnsembleScorer, ForestScorer, Scorer
 from pipeline.poses import Array
 from pipeline.runs import RunStore
 from pipeline.scoring.exercises import EXERCISES
 from pipeline.scoring.intervals import Intervals
+from pipeline.scoring.models import own_scorer
 from pipeline.scoring.target import derived, distances_to_others
 from pipeline.skeletons import KINECT_13
 from pipeline.training.dataset import DatasetError, Repetitions, build, from_video, together, ui_prmd, ui_prmd_lifted
@@ -38,7 +39,8 @@ _SPREAD_FLOOR = 0.03  # trunk lengths: joints that hardly move must not be magni
 class ScorerConfig:
     """How a scorer is trained.
 
-    design: forest, cnn_lstm (the ported one) or transformer.
+    design: forest, cnn_lstm (the ported one), transformer, or ensemble, the mean of others.
+    parts: of an ensemble: the names of the trainings beside its own that it is the mean of.
     sources: data sets of repetitions; a built file of one's own repetitions with `labels` instead.
     lifted: random cameras that every repetition is also seen from, through the lift; 0 for the sensors alone.
     labels: one's own grades (a CSV, or an .npz of `dataset build`); "" for UI-PRMD with its derived target.
@@ -57,6 +59,7 @@ class ScorerConfig:
     """
 
     design: str = "cnn_lstm"
+    parts: tuple[str, ...] = ()
     sources: tuple[str, ...] = ("ui_prmd_kinect", "ui_prmd_vicon")
     lifted: int = 1
     labels: str = ""
@@ -77,6 +80,8 @@ class ScorerConfig:
     def __post_init__(self) -> None:
         if self.design not in DESIGNS:
             raise ValueError(f"design must be one of {', '.join(DESIGNS)}, not {self.design!r}.")
+        if (self.design == "ensemble") != bool(self.parts):
+            raise ValueError("design ensemble, and no other, needs parts: names of trainings that lie beside its own.")
         if not 0 < self.coverage < 1:
             raise ValueError(f"coverage must lie between 0 and 1, not {self.coverage}.")
 
@@ -218,7 +223,7 @@ def planted(
     for position in range(len(EXERCISES)):
         own = of == position
         trees = ExtraTreesRegressor(
-            config.trees, max_features=0.3, min_samples_leaf=config.leaf, random_state=config.seed
+            config.trees, max_features=0.1, min_samples_leaf=config.leaf, random_state=config.seed
         )
         grown.append([tree.tree_ for tree in trees.fit(asked[own], wanted[own]).estimators_] if own.any() else [])
         work.progress(f"{name}: {position + 1} forests", (position + 1) / len(EXERCISES))
@@ -250,12 +255,38 @@ def predicted(network: Scorer, data: Repetitions) -> Array:
 
 def train(config: ScorerConfig, work: Work) -> None:
     """Everybody left out in turn, then the network of everybody, which is the one that ships."""
+    if config.parts and work.start is not None:
+        raise TrainingError("An ensemble learns nothing itself; start its parts from weights instead.")
     recorded = repetitions_of(config)
     target, anchors = targets_of(recorded)
+    data, origin = with_lifted(config, recorded)
+    if config.parts:
+        network, score = ensemble(config, data, work.folder.parent)
+    else:
+        network, score = learned(config, recorded, data, origin, target[origin], work)
+    target = target[origin]
+    known = np.isfinite(score)
+    seen = from_video(data) & known if from_video(data).any() else known  # the chain scores video
+    intervals = Intervals.fitted(score[seen], target[seen], data.subject[seen], config.coverage)
+    np.savez_compressed(
+        work.folder / "held_out.npz", score=score, target=target, exercise=data.exercise, subject=data.subject,
+        source=data.source, incorrect=data.incorrect, name=data.name,
+    )  # fmt: skip
+    keep(network, config.design, work.folder, intervals, anchors, graded=data.graded)
+    work.validated(float(np.mean(aucs(score[known], data.select(known)))) if not data.graded else
+                   -float(np.mean(np.abs(score[known] - target[known]))))  # fmt: skip
+
+
+def learned(
+    config: ScorerConfig, recorded: Repetitions, data: Repetitions, origin: NDArray[np.int64], target: Array, work: Work
+) -> tuple[Scorer, Array]:
+    """The network of everybody, and (N,) the score of each of ``data`` by one that never saw its person.
+
+    Raises TrainingError when there are not two people.
+    """
     people: list[str] = sorted(np.unique(recorded.subject).tolist())
     if len(people) < 2:
         raise TrainingError("A scorer needs repetitions of at least two people: one to learn from, one to check with.")
-    data, origin = with_lifted(config, recorded)
     left_out = people[: config.folds] if config.folds else people
     state = work.load_state() or {"held_out": {}}
     done: dict[str, torch.Tensor] = state["held_out"]
@@ -273,18 +304,30 @@ def train(config: ScorerConfig, work: Work) -> None:
     score = np.full(len(data), np.nan)
     for who, values in done.items():
         score[data.subject == who] = values.numpy()
-    target = target[origin]
-    network = fit(data, target, config, _share(work, len(left_out), len(left_out) + 1), "everybody", work.start)
-    known = np.isfinite(score)
-    seen = from_video(data) & known if from_video(data).any() else known  # the chain scores video
-    intervals = Intervals.fitted(score[seen], target[seen], data.subject[seen], config.coverage)
-    np.savez_compressed(
-        work.folder / "held_out.npz", score=score, target=target, exercise=data.exercise, subject=data.subject,
-        source=data.source, incorrect=data.incorrect, name=data.name,
-    )  # fmt: skip
-    keep(network, config.design, work.folder, intervals, anchors, graded=data.graded)
-    work.validated(float(np.mean(aucs(score[known], data.select(known)))) if not data.graded else
-                   -float(np.mean(np.abs(score[known] - target[known]))))  # fmt: skip
+    everybody = _share(work, len(left_out), len(left_out) + 1)
+    return fit(data, target, config, everybody, "everybody", work.start), score
+
+
+def ensemble(config: ScorerConfig, data: Repetitions, folder: Path) -> tuple[Scorer, Array]:
+    """The mean of scorers that were trained in ``folder``, and of their scores of people left out.
+
+    Raises TrainingError when one of them is not there, learned from other repetitions, or is of another's design.
+    """
+    parts: dict[str, Scorer] = {}
+    scores: list[Array] = []
+    for name in config.parts:
+        design, held_out = own_scorer(str(folder / name)), folder / name / "held_out.npz"
+        if not design or not held_out.is_file():
+            raise TrainingError(f"The ensemble needs the training {name}, which is not in {folder}; train it first.")
+        if design in parts:
+            raise TrainingError(f"Two parts are of the design {design}; an ensemble takes one of each.")
+        with np.load(held_out) as stored:
+            if not (np.array_equal(stored["name"], data.name) and np.array_equal(stored["source"], data.source)):
+                raise TrainingError(f"The training {name} learned from other repetitions; train it again.")
+            scores.append(stored["score"])
+        parts[design] = weights_into(design, folder / name / f"scorer-{design}.safetensors")
+    first = next(iter(parts.values()))
+    return EnsembleScorer(first.reference, first.counted, first.spread, parts).eval(), np.mean(scores, axis=0)
 
 
 def _share(work: Work, number: int, total: int) -> Work:

@@ -1,11 +1,14 @@
 """Stage ``trimming``: which frames show an exercise, learned from clips put together out of recorded motion.
 
 UI-PRMD's repetitions, one after the other, between standing, walking, sitting and reaching; PRECOG's and CMU's
-labelled takes as they are.
+labelled takes as they are. ``boxes`` in the configuration makes the variant on landmarks that are scaled to their own
+box, measured on RepCount: see ``trimming_boxes``.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,19 +27,23 @@ from pipeline.training.motion_data import Motion, MotionDataError, load
 from pipeline.training.variation import Variation, varied
 
 CONFIG = Path(__file__).parent / "configs" / "trimming.toml"
-# people and takes that are only looked at by ``evaluate``
-TEST_SUBJECTS = {"ui_prmd_kinect": ("7", "8"), "precog": None, "cmu": ("14",)}
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+USUAL, QUICK = 1.4, 2.6  # highest speed of repetitions against the recorded one
 _IDLE_ACTIONS = ("walk", "sitDown", "standUp", "pickUp", "carry")
+_RUNS = range(17, 28)  # takes of CMU's subject 35 that are no walks
 
 
 @dataclass(frozen=True)
 class TrimmingConfig:
     """How the trimmer is trained.
 
+    boxes: 2D landmarks that are scaled to their own box instead of poses in space.
+    films: share of RepCount's videos among the clips, where ``boxes``.
     clips: put together for training, a third of them labelled takes.
-    test_clips: put together for testing.
+    test_clips: put together for testing; half as many for validation.
     seconds: of each training clip.
     steps: of the descent.
+    check_every: steps after which the validation's people are looked at; the best weights are kept.
     batch_size: clips a step.
     learning_rate: highest, of one cycle.
     width: of the recurrent network, each way.
@@ -44,10 +51,13 @@ class TrimmingConfig:
     seed: of everything random.
     """
 
-    clips: int = 300
+    boxes: bool = False
+    films: float = 0.6
+    clips: int = 1200
     test_clips: int = 60
     seconds: float = 9.0
-    steps: int = 380
+    steps: int = 2400
+    check_every: int = 200
     batch_size: int = 12
     learning_rate: float = 6e-3
     width: int = 48
@@ -57,7 +67,10 @@ class TrimmingConfig:
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """An untrimmed clip on the trimmer's grid: (G, 13, 3) poses, (G,) exercising, (G,) a repetition begins."""
+    """An untrimmed clip on the trimmer's grid: (G, 13, 3) poses, (G,) exercising, (G,) a repetition begins.
+
+    In the variant on boxes the poses are (G, 13, 2).
+    """
 
     xyz: Array
     active: NDArray[np.bool_]
@@ -83,13 +96,17 @@ class Material:
     takes: list[Clip]
 
 
-def material(test: bool) -> Material:
-    """Of the people for training, or of those for testing. Raises MotionDataError without UI-PRMD."""
+def material(side: str) -> Material:
+    """Of the people of one side of the split. Raises MotionDataError without UI-PRMD."""
     groups: dict[tuple[str, str], list[Array]] = {}
     for motion in load("ui_prmd_kinect"):
-        if (motion.subject in TEST_SUBJECTS["ui_prmd_kinect"]) == test:  # type: ignore[operator]
+        if _side(motion.subject, ("6",), ("7", "8")) == side:
             groups.setdefault((motion.subject, f"{motion.movement}-{motion.label}"), []).append(_grid(motion))
-    return Material(groups, _idle(test), _labelled("precog", test) + _labelled("cmu", test))
+    return Material(groups, _idle(side), _labelled("precog", side) + _labelled("cmu", side))
+
+
+def _side(subject: str, validation: Sequence[str], test: Sequence[str]) -> str:
+    return TEST if subject in test else VALIDATION if subject in validation else TRAIN
 
 
 def _optional(name: str) -> list[Motion]:
@@ -99,16 +116,18 @@ def _optional(name: str) -> list[Motion]:
         return []
 
 
-def _idle(test: bool) -> list[Array]:
-    """Daily motion that is no exercise: UTKinect's walking, sitting and lifting, CMU's unlabelled takes."""
+def _idle(side: str) -> list[Array]:
+    """Daily motion that is no exercise: UTKinect's walking, sitting and lifting, CMU's walks."""
     found = []
     for motion in _optional("utkinect"):
-        if motion.frame_label is None or (int(motion.subject) > 7) != test:
+        if motion.frame_label is None or _side(motion.subject, ("7",), ("8", "9", "10")) != side:
             continue
         keep = np.array([label in ("", *_IDLE_ACTIONS) for label in motion.frame_label])
         found += _pieces(motion, keep)
-    for number, motion in enumerate(_optional("cmu")):
-        if motion.frame_label is None and (number % 4 == 0) == test:
+    for motion in _optional("cmu"):
+        subject, take = motion.name.split("_")[:2]
+        walks = subject in ("03", "07", "08") or (subject == "35" and int(take) not in _RUNS)
+        if walks and _side(subject, ("03",), ("08",)) == side:
             found += _pieces(motion, np.ones(len(motion), dtype=bool))
     return found
 
@@ -123,14 +142,14 @@ def _pieces(motion: Motion, keep: NDArray[np.bool_]) -> list[Array]:
     return [points[a:b] for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= GRID_HZ]
 
 
-def _labelled(name: str, test: bool) -> list[Clip]:
-    """PRECOG's and CMU's takes; a third of PRECOG's people, and CMU's subject 14, are for testing."""
+def _labelled(name: str, side: str) -> list[Clip]:
+    """PRECOG's and CMU's takes; a third of PRECOG's people and CMU's subject 14 are for testing."""
     found = []
     motions = [m for m in _optional(name) if m.frame_label is not None]
     people = sorted({m.subject for m in motions})
+    tests, checks = (("14",), ()) if name == "cmu" else (tuple(people[::3]), tuple(people[1::6]))
     for motion in motions:
-        held = motion.name.startswith("14_") if name == "cmu" else people.index(motion.subject) % 3 == 0
-        if held != test:
+        if _side(motion.name.split("_")[0] if name == "cmu" else motion.subject, checks, tests) != side:
             continue
         try:
             points = _grid(motion)
@@ -144,13 +163,16 @@ def _labelled(name: str, test: bool) -> list[Clip]:
     return found
 
 
-def put_together(stuff: Material, rng: np.random.Generator) -> Clip:
-    """Idle motion, one to six repetitions of one person and exercise, idle motion; some joined without a pause."""
+def put_together(stuff: Material, rng: np.random.Generator, fastest: float = USUAL) -> Clip:
+    """Idle motion, one to six repetitions of one person and exercise, idle motion; some joined without a pause.
+
+    ``fastest``: against the recorded speed; UI-PRMD's people move slowly, on films squats are twice as quick.
+    """
     key = list(stuff.repetitions)[rng.integers(len(stuff.repetitions))]
     repetitions = stuff.repetitions[key]
     parts: list[tuple[Array, bool]] = []
     chosen = rng.integers(0, len(repetitions), rng.integers(1, 7))
-    speed = rng.uniform(0.55, 1.4)
+    speed = np.exp(rng.uniform(np.log(0.55), np.log(fastest))) if fastest > USUAL else rng.uniform(0.55, USUAL)
     if rng.random() < 0.85:
         parts.append((_pause(stuff, repetitions[chosen[0]][0], rng), False))
     for number, k in enumerate(chosen):
@@ -213,7 +235,7 @@ def clips(stuff: Material, count: int, rng: np.random.Generator) -> list[Clip]:
     def one() -> Clip:
         if stuff.takes and rng.random() < 1 / 3:
             return stuff.takes[rng.integers(len(stuff.takes))]
-        return put_together(stuff, rng)
+        return put_together(stuff, rng, QUICK)
 
     return [one() for _ in range(count)]
 
@@ -231,32 +253,34 @@ def batch(chosen: list[Clip], frames: int, reach: int, rng: np.random.Generator)
         soft = np.convolve(clip.begins, np.ones(2 * reach + 1), mode="same")[part]
         begins[row, :length], known[row, :length] = np.minimum(soft, 1), 1
         if clip.source != "ui_prmd":
-            begins[row] = np.nan  # their labels do not tell repetitions
+            begins[row] = np.nan  # of the others only what is exercise is learned
     return tuple(torch.from_numpy(a) for a in (xyz, active, begins, known))
 
 
 def train(config: TrimmingConfig, work: Work) -> None:
-    """The trimmer on people and takes that are not for testing; thresholds on the training's clips."""
+    """The trimmer on the people of the training; weights and thresholds by those of the validation."""
     rng, generator = np.random.default_rng(config.seed), torch.Generator().manual_seed(config.seed)
     torch.manual_seed(config.seed)
-    stuff = material(test=False)
-    training = clips(stuff, config.clips, rng)
-    network = Trimmer(width=config.width)
+    training, checked = drawn(config, TRAIN, rng), drawn(config, VALIDATION, np.random.default_rng([config.seed, 1]))
+    network = Trimmer(width=config.width, axes=2, dropout=0.5) if config.boxes else Trimmer(width=config.width)
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=0.01)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, max(config.steps, 2))
     frames, reach = round(config.seconds * GRID_HZ), max(1, round(config.tolerance_s * GRID_HZ))
-    first, average = 0, float("nan")
+    first, average, best, kept = 0, float("nan"), -1.0, None
     if (saved := work.load_state()) is not None:
         network.load_state_dict(saved["weights"])
         optimizer.load_state_dict(saved["optimizer"])
         cycle.load_state_dict(saved["cycle"])
-        first, average = saved["step"], saved["loss"]
+        first, average, best, kept = saved["step"], saved["loss"], saved["best"], saved["kept"]
+        rng.bit_generator.state = json.loads(saved["rng"])
+        generator.set_state(saved["generator"])
+        torch.set_rng_state(saved["dropout"])
     how = Variation(crop=0.0, warp=0.0)
     for step in range(first, config.steps):
         network.train()
         chosen = [training[k] for k in rng.integers(0, len(training), config.batch_size)]
         xyz, active, begins, known = batch(chosen, frames, reach, rng)
-        answer = network(varied(xyz, how, generator))
+        answer = network(boxes_varied(xyz, generator) if config.boxes else varied(xyz, how, generator))
         told = known * torch.isfinite(begins)
         loss = _entropy(answer[..., 0], active, known)
         loss = loss + 0.5 * _entropy(answer[..., 1], torch.nan_to_num(begins), told)
@@ -266,18 +290,46 @@ def train(config: TrimmingConfig, work: Work) -> None:
         optimizer.step()
         cycle.step()
         average = loss.item() if step == 0 else 0.95 * average + 0.05 * loss.item()
-        if step % 50 == 49 or step + 1 == config.steps:
-            work.log(step=step + 1, loss=average)
-            work.progress(f"loss {average:.3f}", (step + 1) / config.steps)
+        if (step + 1) % config.check_every == 0 or step + 1 == config.steps:
+            score = frame_f1(checked, [probabilities(network.eval(), clip)[0] >= 0.5 for clip in checked])
+            if score > best:
+                best, kept = score, {name: tensor.clone() for name, tensor in network.state_dict().items()}
+            work.log(step=step + 1, loss=average, validation_f1=score)
+            work.progress(f"loss {average:.3f}, validation F1 {score:.3f}", (step + 1) / config.steps)
             work.save_state({"weights": network.state_dict(), "optimizer": optimizer.state_dict(),
-                             "cycle": cycle.state_dict(), "step": step + 1, "loss": average})  # fmt: skip
+                             "cycle": cycle.state_dict(), "step": step + 1, "loss": average, "best": best,
+                             "kept": kept, "rng": json.dumps(rng.bit_generator.state),
+                             "generator": generator.get_state(), "dropout": torch.get_rng_state()})  # fmt: skip
+    network.load_state_dict(kept or network.state_dict())
     network.eval()
-    checked = clips(stuff, max(10, config.test_clips // 2), np.random.default_rng([config.seed, 1]))
     answers = [probabilities(network, clip) for clip in checked]
-    best = max(np.arange(0.3, 0.75, 0.05), key=lambda t: frame_f1(checked, [a[0] >= t for a in answers]))
-    begins_at = max(np.arange(0.15, 0.65, 0.05), key=lambda t: -_miscounted(checked, answers, float(best), float(t)))
-    write("trimming", work.folder, network, {"active": float(best), "begins": float(begins_at), "width": config.width})
-    work.validated(frame_f1(checked, [a[0] >= best for a in answers]))
+    active_at = max(np.arange(0.3, 0.75, 0.05), key=lambda t: frame_f1(checked, [a[0] >= t for a in answers]))
+    begins_at = min(
+        np.arange(0.15, 0.65, 0.05), key=lambda t: _miscounted(checked, answers, float(active_at), float(t))
+    )
+    about = {"active": float(active_at), "begins": float(begins_at), "width": config.width}
+    write("trimming", work.folder, network, about)
+    work.validated(frame_f1(checked, [a[0] >= active_at for a in answers]))
+
+
+def drawn(config: TrimmingConfig, side: str, rng: np.random.Generator) -> list[Clip]:
+    """The clips of one side of the split."""
+    count = config.clips if side == TRAIN else max(10, config.test_clips // 2)
+    if config.boxes:
+        from pipeline.training import trimming_boxes
+
+        return trimming_boxes.drawn(count, config.films, side, rng)
+    stuff = material(side)
+    if side == TRAIN:
+        return clips(stuff, count, rng)
+    return [put_together(stuff, rng, fastest) for fastest in (USUAL, QUICK) for _ in range(count)] + stuff.takes
+
+
+def boxes_varied(xy: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """(N, F, J, 2) landmarks in their boxes, with an error of each joint that stays and one of every frame."""
+    n, _, joints, _ = xy.shape
+    stays = 0.05 * torch.randn(n, 1, joints, 2, generator=generator)
+    return xy + stays + 0.02 * torch.randn(xy.shape, generator=generator)
 
 
 def _entropy(logits: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -351,9 +403,14 @@ def evaluate(config: TrimmingConfig, work: Work) -> dict[str, Any]:
     from pipeline.scoring.models import read_trimmer
 
     model = read_trimmer(work.folder)
-    stuff = material(test=True)
+    if config.boxes:
+        from pipeline.training import trimming_boxes
+
+        return trimming_boxes.evaluated(model)
+    stuff = material(TEST)
     rng = np.random.default_rng([config.seed, 2])
     groups = {"ui_prmd": [put_together(stuff, rng) for _ in range(config.test_clips)]}
+    groups["ui_prmd_quick"] = [put_together(stuff, rng, QUICK) for _ in range(config.test_clips)]
     for take in stuff.takes:
         groups.setdefault(take.source, []).append(take)
     found = {name: measured(model, tested) for name, tested in groups.items()}
@@ -361,4 +418,9 @@ def evaluate(config: TrimmingConfig, work: Work) -> dict[str, Any]:
     return {"primary": {"name": name, **found["ui_prmd"]["frame_f1"], "higher_is_better": True}, "data_sets": found}
 
 
-STAGE = Stage("trimming", TrimmingConfig, CONFIG, train, evaluate, ("trimming.safetensors", "trimming.json"))
+def deployed(config: TrimmingConfig) -> tuple[str, ...]:
+    """The variant on boxes serves no page: only its evaluation is kept."""
+    return () if config.boxes else ("trimming.safetensors", "trimming.json")
+
+
+STAGE = Stage("trimming", TrimmingConfig, CONFIG, train, evaluate, deployed)

@@ -318,6 +318,19 @@ def test_a_walk_to_the_bar_before_the_set_does_not_count() -> None:
     assert found.count == 4 and min(one.start_s for one in found.complete) > 7
 
 
+@pytest.mark.parametrize(("bends_deg", "count"), [((140, 140, 140), 3), ((140, -100, 100), 0)])
+def test_after_a_walk_one_arm_must_move_alike_to_be_counted(bends_deg: tuple[int, ...], count: int) -> None:
+    time_s = times(20)
+    figure = walk(np.minimum(time_s, 14.0))
+    starts, lengths_s = (14.5, 16.2, 17.9), (1.5, 1.5, 1.5) if count else (1.5, 0.9, 1.9)
+    bend = sum(
+        bumps(time_s, [start], length_s) * np.radians(degrees)
+        for start, length_s, degrees in zip(starts, lengths_s, bends_deg, strict=True)
+    )
+    figure["left_wrist"] = figure["left_elbow"] + 0.15 * np.stack([np.sin(bend), -np.cos(bend)], axis=1)
+    assert find_repetitions(sequence(time_s, figure)).count == count
+
+
 @pytest.mark.parametrize("frames", [0, 1, 2, 5])
 def test_little_or_nothing_to_see(frames: int) -> None:
     assert find_repetitions(PoseSequence.empty(time_s=np.arange(frames) / 30)).count == 0

@@ -64,6 +64,33 @@ def test_while_the_model_is_busy_only_the_newest_frame_waits() -> None:
         worker.close()
 
 
+def test_the_analyses_know_how_far_behind_they_are() -> None:
+    gate, diary = Gate(), Diary()
+    take = diary.update
+
+    def slowly(pose: LivePose) -> None:
+        take(pose)
+        gate(pose.time_s)
+
+    diary.update = slowly  # type: ignore[method-assign]
+    worker = LiveWorker(Told, PanelSet((diary,)))
+    try:
+        worker.offer(black(), 0.0)
+        assert gate.entered.wait(10)
+        for second in range(1, 6):
+            worker.offer(black(), float(second))
+            given_up_s = time.monotonic() + 10
+            while worker.state.processed <= second and time.monotonic() < given_up_s:
+                time.sleep(0.005)
+        gate.open.set()
+        assert worker.drained()
+        assert [pose.late_s for pose in diary.poses] == [0.0, 4.0, 3.0, 2.0, 1.0, 0.0]
+        assert worker.state.late_s == 0.0
+    finally:
+        gate.open.set()
+        worker.close()
+
+
 def test_time_is_the_frames_own_and_never_goes_back() -> None:
     model = Told()
     worker = LiveWorker(lambda: model)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,10 @@ def plain_clip(path: Path, recording: Recording, size: tuple[int, int]) -> Path:
     return path
 
 
-def run_of(store: RunStore, folder: Path, spec: ActorSpec, *, name: str = "squats.mp4") -> Run:
-    """The true poses of a description as a run; its overlay is the plain clip."""
+def run_of(store: RunStore, folder: Path, spec: ActorSpec, *, name: str = "squats.mp4", everybody: bool = True) -> Run:
+    """The true poses of a description (or those of nobody) as a run; its overlay is the plain clip."""
     recording = clip_truth(spec).recording
+    recording = recording if everybody else replace(recording, people=())
     clip = plain_clip(folder / "plain.mp4", recording, spec.size)
     with store.create(name) as builder:
         builder.keep_source(clip, name)

@@ -52,7 +52,7 @@ def test_all_reports_everybody_and_one_report_says_that_somebody_else_moves(
     assert len(two_people.results()) == 2
     one = answer(two_people, capsys)
     other = next(number for number in ids if number != one["person"])
-    assert f"Person {other} repeats a movement in this clip, too" in one["summary"][-1]
+    assert f"Person {other} repeats a movement in this clip, too" in one["summary"][1]
     assert main(["analyze", two_people.id, "--person", "all", "--out", str(two_people.folder.parent)]) == 0
     assert capsys.readouterr().out.count("squat, seen from: side") == 2
 
@@ -64,7 +64,7 @@ def test_a_threshold_of_ones_own_decides(two_people: Run, capsys: pytest.Capture
     assert (kind["preset"], kind["parameters"]["thigh_deg"]) == ("custom", 80.0)
 
 
-@pytest.mark.parametrize("change", ["depth=3", "thigh_deg=deep", "thigh_deg"])
+@pytest.mark.parametrize("change", ["depth=3", "thigh_deg=deep", "thigh_deg", "thigh_deg=nan", "thigh_deg=inf"])
 def test_a_threshold_that_is_none_is_refused_in_words(
     change: str, two_people: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -73,3 +73,18 @@ def test_a_threshold_that_is_none_is_refused_in_words(
     folder = str(two_people.folder.parent)
     assert main(["analyze", two_people.id, "--movement", "squat", "--threshold", change, "--out", folder]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_clip_without_anybody_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = RunStore(tmp_path / "runs")
+    run = run_of(store, tmp_path, SHALLOW_AND_DEEP, everybody=False)
+    assert main(["analyze", run.id, "--movement", "squat", "--out", str(store.folder)]) == 0
+    assert capsys.readouterr().out == f"{run.id}: nobody was found in this clip.\n"
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "folder/clip"])
+def test_a_file_that_is_not_there_is_called_a_file(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["analyze", str(tmp_path / name), "--out", str(tmp_path)]) == 1
+    assert "There is no file" in capsys.readouterr().err

@@ -118,7 +118,7 @@ def test_knees_in_only_where_they_are() -> None:
     sequence = film(lambda share, number: squat(share, bad if number < 3 else good), yaw_deg=0.0, repetitions=6)
     report = judge(measure_repetitions(sequence, "squat", repetitions_of(sequence, 6)))
     assert faults(report) == [{"knees_in"}] * 3 + [set()] * 3
-    assert "repetition 1-3" in " ".join(report.summary)
+    assert "repetitions 1-3" in " ".join(report.summary)
 
 
 @pytest.mark.parametrize("yaw_deg", [FRONT, 12.0, -12.0])
@@ -129,6 +129,19 @@ def test_knee_direction_against_the_foot_does_not_depend_on_a_small_turn(yaw_deg
     thigh = pose["left_knee"] - pose["left_hip"]
     truth = 20.0 - np.degrees(np.arctan2(thigh[1], thigh[0]))
     assert value(found, "knee_inward_deg") == pytest.approx(truth, abs=5.0)
+
+
+def test_a_knee_hidden_at_the_lowest_point_makes_an_oblique_view_one_from_the_side() -> None:
+    tilted = Legs(shoulder_tilt_deg=14.0)
+    sequence = film(lambda share, _: squat(share, tilted), yaw_deg=35.0)
+    repetitions = repetitions_of(sequence)
+    score = sequence.score.copy()
+    for repetition in repetitions:
+        score[np.abs(sequence.time_s - repetition.turn_s) < 0.3, sequence.skeleton.index("left_knee")] = 0.2
+    hidden = measure_repetitions(replace(sequence, score=score), "squat", repetitions)
+    readings = [r for q in hidden.repetitions for r in q.readings if r.metric == "shoulder_tilt_deg"]
+    assert readings and all("one leg hides the other" in reading.refused for reading in readings)
+    assert np.isfinite(value(measure_repetitions(sequence, "squat", repetitions), "shoulder_tilt_deg"))
 
 
 def test_cut_off_repetitions_get_no_remark() -> None:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from pipeline.recognition.classes import CLASSES
-from pipeline.recognition.places import PAIRS, chances_at, trunk_odds
+from pipeline.recognition.classes import CLASSES, UNKNOWN
+from pipeline.recognition.places import ASIDE, PAIRS, chances_at, opened, trunk_odds
 from pipeline.recognition.recognizer import Recognizer, shipped
 from pipeline.recognition.windows import Clock, boxed, on_clock, window_centres
-from pipeline.synthetic.motions import Actor
+from pipeline.synthetic.motions import Actor, act
+from pipeline.training.recognition_camera import seen_by_camera, with_arms_turned
 from tests.pipeline.recognition.people import filmed
 
 
@@ -39,6 +40,28 @@ def test_frames_in_their_own_box_and_people_around_their_own_hips_say_nothing() 
     assert_allclose(trunk_odds(replace(clock, points=clock.points - hips), centres), 1)
     assert_allclose(trunk_odds(replace(clock, points=np.full_like(clock.points, np.nan)), centres), 1)
     assert len(trunk_odds(clock, centres[:0])) == 0
+
+
+@pytest.mark.parametrize("yaw_deg", [0.0, 35.0])
+def test_arms_to_the_side_are_no_front_raise(yaw_deg: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same arms, turned about the trunk by a right angle; half of the windows at least are settled."""
+    rng = np.random.default_rng(1)
+    points = act(Actor("front_raise", 4, seed=7, lead_in_s=0.0, lead_out_s=0.0), np.arange(0, 12, 1 / 15)).joints_m
+    given = np.full(len(CLASSES), 0.01)
+    front, none = CLASSES.index("front_raise"), CLASSES.index(UNKNOWN)
+    given[front] = 0.9
+    monkeypatch.setattr(Recognizer, "probabilities", lambda _, windows: np.tile(given, (len(windows), 1)))
+    for turn_deg in (0.0, 90.0):
+        picture = seen_by_camera(with_arms_turned(points, turn_deg), rng, yaw_deg) * 500.0
+        clock = Clock(0, picture.astype(np.float64))
+        centres = window_centres(0, len(picture) - 1)[3:-3]
+        wide, found = opened(clock, centres), chances_at(shipped(), clock, centres)
+        if turn_deg:
+            assert np.median(wide) > ASIDE and np.median(found[:, front]) < 0.4 < np.median(found[:, none])
+        else:
+            assert wide.max() < 0.75 * ASIDE and (found[:, front] > 0.8).all()
+        assert_allclose(found.sum(axis=1), given.sum())
+        assert (opened(replace(clock, points=boxed(clock.points)), centres) == 0).all()
 
 
 def test_only_the_two_of_a_pair_change_places(monkeypatch: pytest.MonkeyPatch) -> None:

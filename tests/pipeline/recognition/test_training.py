@@ -32,6 +32,7 @@ from pipeline.training.recognition_data import (
     stock_of,
     varied_windows,
 )
+from pipeline.training.recognition_near_misses import NEAR_MISSES, burpee, near_misses, performed
 from pipeline.training.recognition_sources import NOBODY_KNOWS, Track, samples_within, split_evenly, split_of
 from tests.pipeline.recognition.people import filmed
 
@@ -378,3 +379,71 @@ def test_rows_of_labels_are_checked_in_words() -> None:
             checked_spans([*good, row], 0.0, 10.0)
     with pytest.raises(RecognitionError, match="no file of recognition labels"):
         read_labels(b'{"kind": "something else"}')
+
+
+@pytest.mark.parametrize("name", [*NEAR_MISSES, "burpee"])
+def test_near_misses_are_movements_of_a_body_that_repeat(name: str) -> None:
+    rng = np.random.default_rng(5)
+    points = burpee(rng) if name == "burpee" else performed(name, rng)
+    at = BLAZEPOSE_33.index
+    assert np.isfinite(points).all() and 60 < len(points) < 800
+    if name != "burpee":  # whose joints go straight from posture to posture
+        thigh = np.linalg.norm(points[:, at("left_hip")] - points[:, at("left_knee")], axis=1)
+        assert np.ptp(thigh) < 0.01 * thigh.mean()
+    step = np.linalg.norm(np.diff(points, axis=0), axis=2).max()
+    assert 1e-4 < step < 1.0  # metres in a fifteenth of a second: no jumps
+
+
+def test_a_burpee_goes_from_standing_to_lying_and_a_raise_to_the_side() -> None:
+    at = BLAZEPOSE_33.index
+    points = burpee(np.random.default_rng(2))
+    trunk = points[:, at("left_shoulder")] - points[:, at("left_hip")]
+    lean = np.degrees(np.arccos(trunk[:, 1] / np.linalg.norm(trunk, axis=1)))
+    assert lean.min() < 15 and lean.max() > 70
+    raised = performed("lateral_raise", np.random.default_rng(2))
+    aside = (raised[:, at("left_wrist")] - raised[:, at("left_shoulder")])[:, [0, 2]]
+    assert aside[:, 0].max() > 2 * np.abs(aside[:, 1]).max()
+    found = list(near_misses(np.random.default_rng(0), 1))
+    assert len(found) == len(NEAR_MISSES) + 3
+    assert all((body.label == UNKNOWN_NUMBER).all() and body.source == "near_miss" for body in found)
+
+
+def test_frames_of_both_ends_become_repetitions_of_people_who_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fsspec
+
+    monkeypatch.setattr(recognition_frames, "_ALIKE", 1)
+
+    rng = np.random.default_rng(0)
+    left, right = rng.random((33, 3)), rng.random((33, 3))  # two people's postures at the top
+    rows = [["id", "pose"]]
+    for number, pose in enumerate((left, right)):
+        for end, shift in (("up", 0.0), ("down", 0.2)):
+            rows.append([str(number), f"squats_{end}", *(f"{value:.4f}" for value in (pose + (0, shift, 0)).ravel())])
+    content = "\n".join(",".join(row) for row in rows)
+    for file in (recognition_frames.KAGGLE, recognition_frames.MLKIT):
+        body = content if file == recognition_frames.KAGGLE else content.split("\n", 1)[1]
+        with fsspec.open(f"memory://stages/{file}", "wb") as out:
+            out.write(gzip.compress(body.encode()))
+    found = list(recognition_frames.stages("memory://stages", np.random.default_rng(0), takes=4))
+    assert len(found) == 8 and {track.split for track in found} == {"train"}
+    assert all((track.label == CLASSES.index("squat")).all() for track in found)
+    for track in found:
+        assert np.ptp(track.points[:, 0, 1]) > 0.1
+        assert np.ptp(track.points[:, 0, 0]) < 1e-4  # the same person at both ends
+
+
+def test_gestures_of_msr_are_unknown_and_turned_to_the_camera() -> None:
+    import fsspec
+
+    raw = np.zeros((30, 20, 6), np.int16)
+    raw[:, :, 1] = 1000
+    raw[:, [0, 4, 15], 0] = -200  # left of the body, in the sensor's mirrored picture
+    raw[:, :, 2] = 2000
+    raw[:, 19, 1] = 1700
+    with fsspec.open("memory://msr/kinect_sets/msraction3d_20.npz", "wb") as file:
+        np.savez(file, data_i16=raw, scale=np.full(6, 0.001), offset=np.array([0, 20, 30]),
+                 name=np.array(["a01_s01_e01", "a01_s01_e02"]))  # fmt: skip
+    (body,) = recognition_sources.msr_actions("memory://msr")
+    assert (body.source, body.group) == ("msr", "msr/s01") and (body.label == UNKNOWN_NUMBER).all()
+    assert body.points_m.shape == (30, 33, 3)
+    assert (body.points_m[:, BLAZEPOSE_33.index("left_shoulder"), 0] > 0.1).all()

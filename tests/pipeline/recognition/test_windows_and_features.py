@@ -17,6 +17,7 @@ from pipeline.recognition.windows import (
     WINDOW,
     boxed,
     cut,
+    held,
     landmarks,
     mirrored,
     on_clock,
@@ -132,6 +133,19 @@ def test_a_box_of_a_few_joints_is_no_box() -> None:
     points[:, CORE_INDEX[6:]] = np.nan
     assert np.isnan(boxed(points)).all()
     assert not seen_frames(boxed(points)).any()
+
+
+def test_a_posture_that_is_held_is_told_from_a_movement(squats: PoseSequence) -> None:
+    clock = on_clock(squats)
+    windows = cut(clock, np.arange(24, len(clock.points) - 24, 8))
+    assert not held(windows).any() and len(windows) > 3
+    shaking = np.random.default_rng(0).normal(0, 0.006, windows.shape)
+    frozen = np.repeat(windows[:, 20:21], WINDOW, axis=1) + shaking
+    frozen[:, 10:20, CORE_INDEX[3]] = np.nan
+    assert held(frozen).all()
+    one_arm = frozen.copy()  # a joint or two that jump about are no movement of the body
+    one_arm[:, ::2, CORE_INDEX[5]] += 0.4
+    assert held(one_arm).all() and held(frozen[:0]).shape == (0,)
 
 
 def test_windows_are_cut_around_their_middles_and_empty_outside(squats: PoseSequence) -> None:

@@ -15,6 +15,7 @@ from pipeline.runs import Run, RunStore
 from pipeline.scoring import assess as chain
 from pipeline.scoring import ugly_2d
 from pipeline.scoring.assess import STAGES, AssessmentError, ChainOptions, StageResult, assess
+from pipeline.scoring.bad_3d import Likeness, gate
 from pipeline.scoring.exercises import BANDS, EXERCISES
 from pipeline.scoring.kept import score_run, tables
 from pipeline.scoring.models import shipped_scorers
@@ -160,3 +161,22 @@ def test_lifts_that_are_not_there(squats: Recording) -> None:
     without = PoseSequence(flat.skeleton, flat.time_s, flat.xy_px, flat.score, None, flat.image_size, flat.person)
     with pytest.raises(AssessmentError, match="temporal"):
         chain.lifted(without, "given")
+
+
+@pytest.mark.parametrize(
+    ("plausibilities", "named"),
+    [
+        ({"sit_to_stand": 0.97, "deep_squat": 0.96}, "deep_squat"),  # as good as equal: no chair can be seen
+        ({"sit_to_stand": 0.97, "deep_squat": 0.80}, "sit_to_stand"),
+        ({"leg_raise": 0.90, "deep_squat": 0.89}, "deep_squat"),
+        ({"leg_raise": 0.90, "hurdle_step": 0.89}, "leg_raise"),
+        ({"side_lunge": 0.90, "inline_lunge": 0.89}, "side_lunge"),
+    ],
+)
+def test_a_tie_is_the_squat(plausibilities: dict[str, float], named: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def most_like(*_: object) -> tuple[Likeness, ...]:
+        return tuple(Likeness(name, value, "head", "", 0.0) for name, value in plausibilities.items())
+
+    monkeypatch.setattr(chain.bad_3d, "most_like", most_like)
+    repetition = (np.zeros((3, 13, 3)), np.arange(3.0))
+    assert chain._recognised(gate(), [repetition, repetition]) is EXERCISES[named]

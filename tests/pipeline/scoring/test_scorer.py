@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.networks.scorer import DESIGNS, ForestScorer
+from pipeline.networks.scorer import DESIGNS, EnsembleScorer, ForestScorer, Scorer
 from pipeline.scoring.canonical import FRAMES, Canonical, mirror
 from pipeline.scoring.exercises import EXERCISES
 from pipeline.scoring.intervals import Intervals
@@ -27,21 +27,28 @@ from pipeline.training.scorer import ScorerConfig, fit, new_network, planted, pr
 from tests.pipeline.scoring.performed import SQUAT, squats
 
 
-@pytest.fixture(scope="module", params=list(DESIGNS))
-def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ScorerModel:
+def some_network(design: str, folder: Path) -> Scorer:
     """Random weights, made to answer strongly, so that differences show."""
-    torch.manual_seed(3)
     data = squats(people=2, repetitions=2)
-    kept = Intervals((0.3, 0.5, 0.7), 0.9, 0.9)
-    if request.param == "forest":  # trees have no weights to draw: these learned the squats
+    if design == "forest":  # trees have no weights to draw: these learned the squats
         config = ScorerConfig(design="forest", trees=10, leaf=1)
-        grown = planted(data, 3.0 * data.incorrect, config, Work(tmp_path_factory.mktemp("forest")), "all")
-        return ScorerModel(request.param, grown, kept, "derived from a test")
-    network = new_network(data, np.zeros(len(data)), request.param).eval()
+        return planted(data, 3.0 * data.incorrect, config, Work(folder), "all")
+    if design == "ensemble":
+        parts = {name: some_network(name, folder) for name in ("forest", "cnn_lstm")}
+        one = parts["forest"]
+        return EnsembleScorer(one.reference, one.counted, one.spread, parts).eval()
+    torch.manual_seed(3)
+    network = new_network(data, np.zeros(len(data)), design).eval()
     last = [layer for layer in network.dense if isinstance(layer, torch.nn.Linear)][-1]
     with torch.no_grad():
         last.weight.mul_(8)
-    return ScorerModel(request.param, network, kept, "derived from a test")
+    return network
+
+
+@pytest.fixture(scope="module", params=list(DESIGNS))
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> ScorerModel:
+    network = some_network(request.param, tmp_path_factory.mktemp("folder"))
+    return ScorerModel(request.param, network, Intervals((0.3, 0.5, 0.7), 0.9, 0.9), "derived from a test")
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +138,7 @@ def test_the_forest_as_tensors_is_the_forest_that_was_grown(tmp_path: Path) -> N
     assert isinstance(network, ForestScorer)
     xyz, exercise = torch.from_numpy(data.xyz), torch.from_numpy(data.exercise)
     asked = network.asked(xyz, exercise).numpy()
-    trees = ExtraTreesRegressor(7, max_features=0.3, min_samples_leaf=2, random_state=0)
+    trees = ExtraTreesRegressor(7, max_features=0.1, min_samples_leaf=2, random_state=0)
     trees.fit(np.concatenate([asked, asked]), np.concatenate([target, target]))
     assert predicted(network, data) == pytest.approx(trees.predict(asked), abs=0.02)
     other = torch.full_like(exercise, 3)  # nobody showed this one

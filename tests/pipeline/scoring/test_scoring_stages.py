@@ -93,6 +93,23 @@ def test_nothing_of_the_one_left_out_is_seen(
     assert seen == {f"without {who}": everybody - {who} for who in everybody}
 
 
+@pytest.mark.usefixtures("on_squats")
+def test_an_ensemble_is_the_mean_of_the_trainings_beside_it(tmp_path: Path, data: Repetitions) -> None:
+    config = scorer.ScorerConfig(design="ensemble", parts=("one", "other"))
+    with pytest.raises(TrainingError, match="train it first"):
+        framework.train(scorer.STAGE, config, tmp_path / "both")
+    for name, design in (("one", "forest"), ("other", "cnn_lstm")):
+        framework.train(scorer.STAGE, scorer.ScorerConfig(design=design, trees=2, steps=2), tmp_path / name)
+    framework.train(scorer.STAGE, config, tmp_path / "both")
+    held_out = [np.load(tmp_path / name / "held_out.npz")["score"] for name in ("one", "other", "both")]
+    np.testing.assert_allclose(held_out[2], (held_out[0] + held_out[1]) / 2)
+    one, other, both = (read_scorer(str(tmp_path / name)).network for name in ("one", "other", "both"))
+    scores = [scorer.predicted(network, data) for network in (one, other, both)]
+    np.testing.assert_allclose(scores[2], (scores[0] + scores[1]) / 2, atol=1e-5)
+    with pytest.raises(ValueError, match="needs parts"):
+        scorer.ScorerConfig(design="ensemble")
+
+
 def test_a_scorer_learns(data: Repetitions, tmp_path: Path) -> None:
     target, _ = scorer.targets_of(data)
     config = scorer.ScorerConfig(steps=150, batch_size=16, noise=0.3)
@@ -123,21 +140,34 @@ def test_the_bad_3d_gate_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_trimmer_is_trained_on_clips_put_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stuff(test: bool) -> trimming.Material:
+    def stuff(side: str) -> trimming.Material:
         groups = {}
         for person in range(2):
-            truth = clip(seed=10 * test + person, repetitions=3)
+            truth = clip(seed=10 * len(side) + person, repetitions=3)
             groups[(str(person), "squat")] = [trimming.prepared(xyz, time_s)[1] for xyz, time_s in cut(truth)]
         space = in_space(clip("walk", repetitions=6))
         assert space.xyz_m is not None
         return trimming.Material(groups, [trimming.prepared(space.xyz_m, space.time_s)[1]], [])
 
     monkeypatch.setattr(trimming, "material", stuff)
-    one = trimming.put_together(stuff(False), np.random.default_rng(0))
+    one = trimming.put_together(stuff("train"), np.random.default_rng(0))
     assert one.xyz.shape[1:] == (13, 3) and one.active.any() and one.begins.any()
     assert not (one.begins & ~one.active).any()
-    config = trimming.TrimmingConfig(clips=12, test_clips=6, steps=30, batch_size=6, seconds=8.0, width=16)
+    config = trimming.TrimmingConfig(
+        clips=12, test_clips=6, steps=30, batch_size=6, seconds=8.0, width=16, check_every=10
+    )
     framework.train(trimming.STAGE, config, tmp_path)
+
+    def kill(_: str, share: float) -> None:
+        if share > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        framework.train(trimming.STAGE, config, tmp_path / "killed", progress=kill)
+    framework.train(trimming.STAGE, config, tmp_path / "killed")
+    whole, resumed = (read_trimmer(folder).network.state_dict() for folder in (tmp_path, tmp_path / "killed"))
+    for name, values in whole.items():
+        np.testing.assert_allclose(resumed[name].numpy(), values.numpy(), atol=1e-3)
     metrics = framework.evaluate(trimming.STAGE, config, tmp_path)
     found = metrics["data_sets"]["ui_prmd"]
     assert 0 <= found["frame_f1"]["value"] <= 1

@@ -8,25 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pipeline import settings
 from pipeline.media import Frame
 from pipeline.networks.ugly_2d import Ugly2D
-from pipeline.networks.ugly_2d_shape import CROP, FRAMES, MOTION, POSE
+from pipeline.networks.ugly_2d_shape import CROP, FRAMES, LEVELS, POSE
 from pipeline.poses import PoseSequence
 from pipeline.scoring.lift import LiftError
-from pipeline.scoring.ugly_2d import (
-    GateParameters,
-    Samples,
-    blocks,
-    crop,
-    gate_of,
-    jitter,
-    judge,
-    network_gate,
-    samples,
-    window_frames,
-)
+from pipeline.scoring.pose_windows import Samples, crop, samples, window_frames
+from pipeline.scoring.ugly_2d import GateParameters, blocks, gate_of, jitter, judge, network_gate, steadied
 from pipeline.skeletons import BLAZEPOSE_33, KINECT_13
 from pipeline.synthetic.actor import ActorSpec, clip_frames, clip_truth
 
@@ -202,7 +193,7 @@ def test_samples_without_pictures_say_so(clean: tuple[PoseSequence, list[Frame]]
     assert not blind.has_pictures.any()
     assert seeing.has_pictures.all()
     assert seeing.crops.any()
-    assert blind.poses.shape == (len(blind), FRAMES, POSE + MOTION)
+    assert blind.poses.shape == (len(blind), FRAMES, POSE)
     np.testing.assert_array_equal(blind.poses, seeing.poses)
     assert len(samples(PoseSequence.empty())) == 0
     assert network_gate(Ugly2D())(samples(PoseSequence.empty())).shape == (0, 2)
@@ -223,7 +214,27 @@ def test_missing_weights_are_said_in_words(tmp_path: Path) -> None:
 def test_a_network_comes_back_from_its_file(clean: tuple[PoseSequence, list[Frame]], tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    net = Ugly2D()
-    save_file(net.state_dict(), tmp_path / "ugly_2d.safetensors")
+    nets = Ugly2D(32), Ugly2D(32)
+    path = tmp_path / "ugly_2d.safetensors"
+    save_file({f"{k}.{name}": tensor for k, net in enumerate(nets) for name, tensor in net.state_dict().items()}, path)
     found = samples(*clean)
-    np.testing.assert_allclose(gate_of(tmp_path / "ugly_2d.safetensors")(found), network_gate(net)(found), atol=1e-6)
+    np.testing.assert_allclose(gate_of(path)(found), network_gate(*nets)(found), atol=1e-6)
+    assert np.abs(gate_of(path)(found) - network_gate(nets[0])(found)).max() > 1e-4
+
+
+def test_windows_are_steadied_by_their_neighbours_within_a_clip() -> None:
+    logits = np.array([[0.0], [3.0], [0.0], [9.0]])
+    same = steadied(logits, np.zeros(4, dtype=np.int64))
+    np.testing.assert_allclose(same[1], (3 + 0.5 * 0 + 0.5 * 0) / 2)
+    apart = steadied(logits, np.array([0, 0, 0, 1]))
+    np.testing.assert_allclose(apart[:, 0], [1.0, 1.5, 1.0, 9.0])
+    assert len(steadied(np.empty((0, 1)), np.empty(0, dtype=np.int64))) == 0
+
+
+def test_the_network_tells_levels_and_joints(clean: tuple[PoseSequence, list[Frame]]) -> None:
+    found = samples(*clean)
+    with torch.inference_mode():
+        answer = Ugly2D().eval()(
+            torch.from_numpy(found.crops).float() / 255, torch.from_numpy(found.poses), torch.ones(len(found))
+        )
+    assert answer.shape == (len(found), len(LEVELS) + 13)

@@ -177,6 +177,45 @@ def test_other_proportions_keep_the_pose_and_both_sides_alike(tracks: Tracks) ->
     np.testing.assert_allclose(hips, 0, atol=1e-5)
 
 
+def test_some_bodies_are_held_still_but_for_limbs(tracks: Tracks) -> None:
+    walk = tracks.first[3] + np.arange(24)
+    frame = np.tile(walk, (400, 1))
+    points, root = lift_data.held(tracks, frame, np.random.default_rng(0))
+    as_recorded = (points == tracks.xyz_m[frame]).all(axis=(1, 2, 3))
+    assert 0.65 < as_recorded.mean() < 0.85
+    limbs, trunk = [3, 5, 4, 6, 9, 11, 10, 12], [1, 2, 7, 8]
+    still = (np.ptp(points[:, :, trunk], axis=1) == 0).all(axis=(1, 2)) & (np.ptp(root, axis=1) == 0).all(axis=1)
+    moves = np.ptp(points[still][:, :, limbs], axis=1).max(axis=2) > 0.01
+    assert still.sum() > 40
+    assert moves.any(axis=0).all()  # each limb somewhere
+    assert (~moves.any(axis=1)).mean() > 0.1  # and somewhere none
+    for upper, lower in ((1, 3), (3, 5), (8, 10), (10, 12)):
+        made, was = (body[:, :, lower] - body[:, :, upper] for body in (points, tracks.xyz_m[frame]))
+        lengths = [np.linalg.norm(bone, axis=2).mean(axis=1) for bone in (made, was)]
+        np.testing.assert_allclose(*lengths, rtol=0.05)
+
+
+def test_some_errors_do_not_change_and_some_are_none(tracks: Tracks) -> None:
+    """Of a body that never moves, what a window shows changes with the errors alone."""
+    still = Tracks(
+        tracks.xyz_m[:1].repeat(WINDOW, axis=0), tracks.root_m[:1].repeat(WINDOW, axis=0), tracks.first[:1],
+        np.array([WINDOW]), tracks.scale[:1], tracks.reach[:1], tracks.source[:1],
+    )  # fmt: skip
+    seen, truth, _ = lift_data.batch(still, None, 300, WINDOW, 0.0, BLAZEPOSE_NOISE, np.random.default_rng(0))
+    constant = np.ptp(seen[..., :26], axis=1).max(axis=1) < 1e-6
+    assert 0.2 < constant.mean() < 0.4
+    off = np.linalg.norm(1.7 * seen[constant, 0, :26].reshape(-1, 13, 2) - truth[constant, 0, :, :2], axis=2)
+    assert 0.3 < (off.mean(axis=1) < 0.03).mean() < 0.7  # perspective alone
+
+
+def test_a_window_without_any_motion_can_be_learned_from() -> None:
+    torch.manual_seed(0)
+    net = TemporalLift()
+    points, spread = net(torch.randn(2, 1, INPUTS).expand(-1, 12, -1))
+    (points.norm(dim=-1).mean() + spread.mean()).backward()
+    assert all(torch.isfinite(weight.grad).all() for weight in net.parameters())
+
+
 def test_nothing_to_learn_from_is_told() -> None:
     with pytest.raises(ValueError, match="no motion to learn from"):
         lift_data.tracks_of([])

@@ -12,11 +12,21 @@ from sklearn.metrics import roc_auc_score
 
 from pipeline.estimation.base import Estimator, Image, PersonPose, Region
 from pipeline.poses import ModelInfo
-from pipeline.skeletons import BLAZEPOSE_33
+from pipeline.scoring.pose_windows import mirrored, rolled, torso_px
+from pipeline.skeletons import BLAZEPOSE_33, KINECT_13
 from pipeline.synthetic.actor import clip_truth
 from pipeline.training import degraded_clips, detected_pairs, framework, ugly_2d
 from pipeline.training.cameras import resampled
-from pipeline.training.degraded_clips import FAR, Damage, Judged, Spoiling, actor_clip, actor_spec, random_damage
+from pipeline.training.degraded_clips import (
+    FAR,
+    Damage,
+    Judged,
+    Spoiling,
+    actor_clips,
+    actor_spec,
+    random_damage,
+    softened,
+)  # fmt: skip
 
 from .test_lift_training import motion
 
@@ -71,15 +81,13 @@ def test_a_pose_model_that_is_right_makes_no_error_and_one_that_is_off_just_that
 ) -> None:
     monkeypatch.setattr(degraded_clips, "random_damage", lambda _rng: Damage({}))
     truth = clip_truth(actor_spec(3, ("squat",))).recording.people[0]
-    right = actor_clip(3, ("squat",), Knowing(lambda frame: truth.xy_px[frame]))
+    (right,) = actor_clips(3, ("squat",), Knowing(lambda frame: truth.xy_px[frame]))
     assert right.error.max() < 1e-5
-    assert (right.share == 1).all()
     assert right.crops.max() > 0
-    torso = np.median(degraded_clips.torso_px(truth.to(degraded_clips.KINECT_13).xy_px))
-    off = actor_clip(3, ("squat",), Knowing(lambda frame: truth.xy_px[frame] + (0.2 * torso, 0)))
+    torso = np.median(torso_px(truth.to(KINECT_13).xy_px))
+    (off,) = actor_clips(3, ("squat",), Knowing(lambda frame: truth.xy_px[frame] + (0.2 * torso, 0)))
     np.testing.assert_allclose(off.error, 0.2, rtol=1e-4)
-    assert (off.share == 0).all()
-    blind = actor_clip(3, ("squat",), Knowing(lambda _frame: None))
+    (blind,) = actor_clips(3, ("squat",), Knowing(lambda _frame: None))
     assert (blind.error == FAR).all()
     assert (blind.seen == 0).all()
 
@@ -93,6 +101,38 @@ def test_damage_goes_from_none_to_severe() -> None:
     }  # fmt: skip
     assert any(d.smear_px for d in made)
     assert any(any(d.cut) for d in made)
+    weak = softened(Damage({"dark": 0.8}, 20, (0.4, 0, 0, 0)), 0.25)
+    assert (weak.strengths, weak.smear_px, weak.cut) == ({"dark": 0.2}, 5, (0.1, 0, 0, 0))
+
+
+def test_clips_of_the_training_are_varied_and_spoiled_twice() -> None:
+    clips = actor_clips(5, degraded_clips.motions_of("train", 5), Knowing(lambda _frame: None), wide=True)
+    assert [len(clip) for clip in clips] == [4, 4]  # two seconds each
+    assert clips[0].clip[0] != clips[1].clip[0]
+    assert clips[0].group[0] == clips[1].group[0]
+
+
+def test_the_motions_and_films_of_one_split_are_not_in_another() -> None:
+    motions = {split: {m for seed in range(6) for m in degraded_clips.motions_of(split, seed)}
+               for split in ("train", "validation", "test")}  # fmt: skip
+    assert not motions["train"] & {*degraded_clips.UNSEEN_MOTIONS, *degraded_clips.CHECKED_MOTIONS}
+    assert not motions["validation"] & set(degraded_clips.UNSEEN_MOTIONS)
+    assert set(degraded_clips.UNSEEN_MOTIONS) <= motions["test"]
+    assert {degraded_clips.film_split(number) for number in range(6)} == {"train", "validation", "test"}
+
+
+def test_joints_that_nobody_is_sure_of_do_not_count() -> None:
+    truth = clip_truth(actor_spec(3, ("squat",))).recording.people[0].to(KINECT_13)
+    sure = np.ones(truth.score.shape, dtype=bool)
+    sure[:, 4] = False
+    wrong = replace(truth, xy_px=truth.xy_px + np.where(sure, 0, 500)[..., None])
+    windows = degraded_clips.judged(wrong, truth.xy_px, sure, [], 0, 0, "real")
+    assert windows.error.max() < 1e-6
+    assert np.isnan(windows.off[:, :, 4]).all()
+    sure[: len(sure) // 2] = False
+    fewer = degraded_clips.judged(wrong, truth.xy_px, sure, [], 0, 0, "real")
+    assert 0 < len(fewer.off) < len(windows.off), "where nothing is sure nothing is told"
+    assert np.isfinite(fewer.error).all()
 
 
 def some_windows(count: int = 240, seed: int = 0) -> Judged:
@@ -102,19 +142,20 @@ def some_windows(count: int = 240, seed: int = 0) -> Judged:
     crops = rng.integers(0, 60, (count, 5, 48, 48), dtype=np.uint8) + np.where(bad, 0, 120)[:, None, None, None].astype(
         np.uint8
     )
-    poses = rng.normal(0, 0.1, (count, 5, 66)).astype(np.float32)
-    poses[..., 2:39:3] = np.where(bad, 0.3, 0.9)[:, None, None]
-    error = np.where(bad, 0.3, 0.05).astype(np.float32)
+    xy = np.random.default_rng(0).uniform(50, 250, (13, 2)) + rng.normal(0, 2, (count, 5, 13, 2))
+    score = np.broadcast_to(np.where(bad, 0.3, 0.9)[:, None, None], (count, 5, 13))
+    off = np.broadcast_to(np.where(bad, 0.4, 0.04)[:, None, None], (count, 5, 13))
+    clip = np.arange(count)
     return Judged(
-        crops, poses, error, (1 - bad).astype(np.float32), np.ones(count, dtype=np.float32),
-        np.arange(count) // 4, np.full(count, "actor"),
+        crops, xy.astype(np.float32), score.astype(np.float32), np.full((count, 2), 300, dtype=np.float32),
+        np.full(count, 80, dtype=np.float32), off.astype(np.float32), clip, clip // 4, np.full(count, "actor"),
     )  # fmt: skip
 
 
 def test_the_gate_is_trained_resumed_and_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seeds = {"train": 0, "validation": 1, "test": 2}
-    monkeypatch.setattr(ugly_2d, "clips", lambda split, *_more: some_windows(seed=seeds[split]))
-    config = ugly_2d.GateConfig(epochs=4, real=False)
+    monkeypatch.setattr(ugly_2d, "clips", lambda split, *_more: some_windows(64, seeds[split]))
+    config = ugly_2d.GateConfig(epochs=3, members=2, batch_size=16, width=32, recorded=0, real=False)
     framework.train(ugly_2d.STAGE, config, tmp_path)
     metrics = framework.evaluate(ugly_2d.STAGE, config, tmp_path)
     assert metrics["primary"]["value"] > 0.95
@@ -126,12 +167,35 @@ def test_the_gate_is_trained_resumed_and_measured(monkeypatch: pytest.MonkeyPatc
     assert (tmp_path / "history.csv").read_text() == before
 
 
-def test_mirroring_a_window_twice_changes_nothing() -> None:
-    poses = some_windows(8).poses
-    once = ugly_2d.mirrored_poses(poses)
-    assert np.abs(once - poses).max() > 0.1
-    np.testing.assert_allclose(ugly_2d.mirrored_poses(once), poses, atol=1e-6)
-    np.testing.assert_allclose(once[..., 0], -poses[..., 0])  # the head stays, on the other side
+def test_mirroring_a_window_twice_changes_nothing_and_is_what_a_mirror_shows() -> None:
+    windows = some_windows(8)
+    poses = ugly_2d.features(windows)
+    assert np.abs(mirrored(poses) - poses).max() > 0.1
+    np.testing.assert_allclose(mirrored(mirrored(poses)), poses, atol=1e-6)
+    order = list(KINECT_13.mirror_order)
+    xy = (windows.xy_px * (-1, 1) + (300, 0))[:, :, order].astype(np.float32)
+    seen = replace(windows, xy_px=xy, score=windows.score[:, :, order])
+    np.testing.assert_allclose(mirrored(poses), ugly_2d.features(seen), atol=1e-5)
+
+
+def test_turning_people_turns_pictures_and_key_points_alike() -> None:
+    poses = ugly_2d.features(some_windows(4))
+    np.testing.assert_allclose(rolled(rolled(poses, np.full(4, 0.7)), np.full(4, -0.7)), poses, atol=1e-6)
+    quarter = rolled(poses, np.full(4, np.pi / 2))
+    np.testing.assert_allclose(quarter[..., 0], -poses[..., 1], atol=1e-6)  # what was below is to the left
+    picture = np.zeros((5, 48, 48), dtype=np.uint8)
+    picture[:, 40, 24] = 255
+    _, _, columns = np.nonzero(ugly_2d._turned(picture, np.pi / 2) > 100)
+    assert columns.max() < 12
+
+
+def test_truth_is_told_for_levels_and_joints() -> None:
+    windows = some_windows(20)
+    levels, each = ugly_2d.truths(windows)
+    good = windows.error < 0.1
+    assert (levels[good] == 1).all()
+    assert (levels[~good][:, :-1] == 0).all()
+    np.testing.assert_array_equal(each, np.repeat(good[:, None], 13, axis=1))
 
 
 def test_the_area_under_the_curve_counts_unseen_people_as_refused() -> None:
@@ -139,7 +203,7 @@ def test_the_area_under_the_curve_counts_unseen_people_as_refused() -> None:
     good = (windows.error <= 0.1).astype(np.float64)
     assert ugly_2d.auc_of(good, windows) == 1.0
     assert ugly_2d.auc_of(1 - good, windows) == 0.0
-    hidden = replace(windows, seen=np.where(windows.error > 0.1, 0.0, 1.0).astype(np.float32))
+    hidden = replace(windows, xy_px=np.where((windows.error > 0.1)[:, None, None, None], np.nan, windows.xy_px))
     assert ugly_2d.auc_of(np.ones(40), hidden) == 1.0
     assert np.isnan(ugly_2d.auc_of(good[good > 0], windows.part(good > 0)))
     told = np.random.default_rng(1).random(40).round(1)  # with ties
@@ -152,7 +216,20 @@ def test_windows_are_kept_as_they_are(tmp_path: Path) -> None:
     again = degraded_clips._read(tmp_path / "w.npz")
     np.testing.assert_array_equal(again.crops, windows.crops)
     assert list(again.source) == list(windows.source)
-    assert len(list(degraded_clips.by_clip(again))) == 3
+    np.testing.assert_array_equal(again.seen, windows.seen)
+
+
+def test_recorded_motion_is_judged_without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = clip_truth(actor_spec(3, ("squat",))).recording.people[0]
+    exact = truth.to(KINECT_13)
+    pair = detected_pairs.Pair(truth, exact, "cmu", "01", "", "", "01_01")
+    monkeypatch.setattr(degraded_clips, "pairs", lambda _split, most: [pair] * most)
+    windows = degraded_clips.recorded_clips(2)
+    assert windows.error.max() < 1e-5
+    assert len(np.unique(windows.group)) == 2
+    config = ugly_2d.GateConfig(without_pictures=0.0)
+    _, _, has = ugly_2d.augmented(windows.crops, ugly_2d.features(windows), config, np.random.default_rng(0))
+    assert not has.any()
 
 
 # --- real pairs -----------------------------------------------------------------------------------------------------
