@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 from collections.abc import Iterator
@@ -73,8 +74,11 @@ def start(page: Page) -> None:
 
 
 def model_processes() -> int:
-    children = psutil.Process().children(recursive=True)
-    return sum("pipeline.live.remote" in child.cmdline() for child in children if child.is_running())
+    running = 0
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # one that has just ended has no command line
+            running += "pipeline.live.remote" in child.cmdline()
+    return running
 
 
 def fill(page: Page, role: str, name: str, text: str) -> None:
