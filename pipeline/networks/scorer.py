@@ -14,6 +14,8 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from pipeline.networks.signals import signals, summary
+
 WORST = 4.0
 CHANNELS = 6  # of a joint in a frame
 _REST = 3  # frames at each end that show the posture at rest
@@ -174,12 +176,8 @@ class ForestScorer(Scorer):
         return network.eval()
 
     def asked(self, xyz: Tensor, exercise: Tensor) -> Tensor:
-        """(N, K) what the trees ask for: the way from rest at sixteen moments, its spread, spread and peak of speed."""
-        way = (xyz - at_rest(xyz)) * self.counted[exercise][:, None, :, None]
-        moments = way.unflatten(1, (-1, 3)).mean(dim=2)
-        speed = moments[:, 1:] - moments[:, :-1]
-        whole = torch.stack([way.std(dim=1), speed.std(dim=1), speed.abs().amax(dim=1)], dim=1)
-        return torch.cat([moments, whole], dim=1).flatten(1)
+        """(N, K) what the trees ask for: ``signals.summary`` of angles and distances."""
+        return summary(signals(xyz, self.counted[exercise]))
 
     def forward(self, xyz: Tensor, exercise: Tensor) -> Tensor:
         """(N,) the mean of the trees' scores."""

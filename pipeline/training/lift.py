@@ -39,7 +39,8 @@ class LiftConfig:
     """Everything that decides the result.
 
     architecture: "temporal", "simple_baseline" or "video_pose".
-    steps, batch_size, learning_rate, weight_decay: of AdamW; a batch is so many windows of 48 frames.
+    steps, batch_size, learning_rate, weight_decay: see ``lift_training.Steps``; a batch is windows of 48 frames.
+    again: steps of a second round from the best weights of the first; 0 for none.
     pair_share: of each batch that is 2D detected on drawn motion; the rest is projected and spoiled by noise.
     pair_clips: how many drawn clips at most; 0 does without.
     share: of the motion data that is used (a quick trial uses less).
@@ -48,6 +49,7 @@ class LiftConfig:
 
     architecture: str = "temporal"
     steps: int = 4000
+    again: int = 0
     batch_size: int = 48
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
@@ -118,8 +120,9 @@ def train(config: LiftConfig, work: Work) -> None:
         return float(np.mean([errors(one_network(net), part).mm.mean() for part in quick]))
 
     how = Steps(
-        config.steps, config.batch_size, config.learning_rate, config.weight_decay, config.pair_share, config.seed
-    )
+        config.steps, config.batch_size, config.learning_rate, config.weight_decay, config.pair_share, config.seed,
+        config.again,
+    )  # fmt: skip
     detected = joined_of_one(real) if real else None
     fit(net, loss, validate, tracks, detected, BLAZEPOSE_NOISE, how, work)
     teach_errors(net, tracks, detected, BLAZEPOSE_NOISE, how)

@@ -30,7 +30,8 @@ class Steps:
     """How long and how fast: ``optimisers.HiddenMatrices`` with a short warm-up and a cosine to 0.
 
     steps; batch_size in whole windows (see ``CURRICULUM``); learning_rate; weight_decay; pair_share: of each batch that
-    is detected 2D; seed.
+    is detected 2D; seed; again: steps of a second round, which begins from the best weights of the first with an
+    optimiser, a warm-up and a cosine of its own (a warm restart: Loshchilov and Hutter 2017).
     """
 
     steps: int
@@ -39,6 +40,7 @@ class Steps:
     weight_decay: float
     pair_share: float
     seed: int
+    again: int = 0
 
 
 Loss = Callable[["torch.Tensor", "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
@@ -69,41 +71,46 @@ def fit(
 
     from pipeline.training.optimisers import HiddenMatrices, cosine
 
-    optimiser = HiddenMatrices(net, how.learning_rate, how.weight_decay)
-    rate = cosine(how.steps)
     first, best, kept = 0, float("inf"), None
     state = work.load_state()
     if state is not None:
-        net.load_state_dict(state["net"])
-        optimiser.load(state["optimiser"])
         first, best, kept = int(state["step"]), float(state["best"]), state["kept"]
-    rng = np.random.default_rng([how.seed, first])
-    started, total, count = time.monotonic(), 0.0, 0
-    for step in range(first, how.steps):
-        net.train()
-        parts = next(parts for until, parts in CURRICULUM if step < until * how.steps)
-        made = batch(tracks, pairs, how.batch_size * parts, WINDOW // parts, how.pair_share, noise, rng)
-        seen, truth, real = (torch.from_numpy(np.ascontiguousarray(part)) for part in made)
-        with torch.autocast("cpu", torch.bfloat16):
-            value = loss(seen, truth, real)
-        optimiser.step(value, rate(step))
-        total, count = total + float(value.detach()), count + 1
-        if (step + 1) % VALIDATE_EVERY == 0 or step + 1 == how.steps:
-            score = validate(net.eval())
-            work.log(step=step + 1, loss=total / count, validation=score, seconds=time.monotonic() - started)
-            work.progress(f"step {step + 1}: loss {total / count:.4f}, validation {score:.2f}", (step + 1) / how.steps)
-            total, count = 0.0, 0
-            if score < best:
-                best, kept = score, {name: tensor.clone() for name, tensor in net.state_dict().items()}
-            work.save_state(
-                {
-                    "net": net.state_dict(),
-                    "optimiser": optimiser.state(),
-                    "step": step + 1,
-                    "best": best,
-                    "kept": kept,
-                }
-            )
+    every = how.steps + how.again
+    started = time.monotonic()
+    for begin, end in ((0, how.steps), (how.steps, every)):
+        if first >= end:
+            continue
+        optimiser = HiddenMatrices(net, how.learning_rate, how.weight_decay)
+        rate = cosine(end - begin)
+        if first > begin:  # killed within the round
+            assert state is not None
+            net.load_state_dict(state["net"])
+            optimiser.load(state["optimiser"])
+        elif kept is not None:
+            net.load_state_dict(kept)
+        rng = np.random.default_rng([how.seed, first])
+        total, count = 0.0, 0
+        for step in range(first, end):
+            net.train()
+            parts = next(parts for until, parts in CURRICULUM if step - begin < until * (end - begin))
+            made = batch(tracks, pairs, how.batch_size * parts, WINDOW // parts, how.pair_share, noise, rng)
+            seen, truth, real = (torch.from_numpy(np.ascontiguousarray(part)) for part in made)
+            with torch.autocast("cpu", torch.bfloat16):
+                value = loss(seen, truth, real)
+            optimiser.step(value, rate(step - begin))
+            total, count = total + float(value.detach()), count + 1
+            if (step + 1) % VALIDATE_EVERY == 0 or step + 1 == end:
+                score = validate(net.eval())
+                work.log(step=step + 1, loss=total / count, validation=score, seconds=time.monotonic() - started)
+                work.progress(
+                    f"step {step + 1}: loss {total / count:.4f}, validation {score:.2f}", (step + 1) / every
+                )
+                total, count = 0.0, 0
+                if score < best:
+                    best, kept = score, {name: tensor.clone() for name, tensor in net.state_dict().items()}
+                work.save_state({"net": net.state_dict(), "optimiser": optimiser.state(), "step": step + 1,
+                                 "best": best, "kept": kept})  # fmt: skip
+        first = end
     if kept is None:
         raise TrainingError("The training took no step; give it more steps.")
     net.load_state_dict(kept)

@@ -8,6 +8,7 @@ with the same target.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ from pipeline.training.lifted import LIFTED
 from pipeline.training.variation import Styles, Variation, blended, varied
 
 CONFIG = Path(__file__).parent / "configs" / "scorer.toml"
+# Of the verdict beside the target where trees look for their splits: mostly by the verdict, which sorts people better.
+_SPLIT_BY_VERDICT = 8.0
 _SPREAD_FLOOR = 0.03  # trunk lengths: joints that hardly move must not be magnified
 
 
@@ -49,7 +52,8 @@ class ScorerConfig:
     batch_size: repetitions a step.
     learning_rate: highest, of one cycle.
     weight_decay: of AdamW.
-    verdict_weight: of telling correct from incorrect beside the score itself.
+    verdict_weight: of telling correct from incorrect beside the score itself; of a forest the verdict's share (0 to 1)
+        in what a leaf says.
     noise: scales all variations.
     style: how far repetitions are moved towards other people's style; 0 leaves them.
     trees: of a forest, for each exercise; leaf: fewest repetitions that a leaf of it stands for.
@@ -219,13 +223,17 @@ def planted(
     other = varied(styles.exchanged(xyz, torch.arange(len(data)), config.style, generator), how, generator)
     asked = torch.cat([network.asked(xyz, exercise), network.asked(other, exercise)]).numpy()
     wanted, of = np.concatenate([target, target]), np.concatenate([data.exercise, data.exercise])
+    bad = np.concatenate([data.incorrect, data.incorrect])
     grown: list[list[Any]] = []
+    said: list[Callable[[Array], Array]] = []
     for position in range(len(EXERCISES)):
         own = of == position
         trees = ExtraTreesRegressor(
             config.trees, max_features=0.1, min_samples_leaf=config.leaf, random_state=config.seed
         )
-        grown.append([tree.tree_ for tree in trees.fit(asked[own], wanted[own]).estimators_] if own.any() else [])
+        both = np.stack([wanted[own], _SPLIT_BY_VERDICT * bad[own]], axis=1)
+        grown.append([tree.tree_ for tree in trees.fit(asked[own], both).estimators_] if own.any() else [])
+        said.append(_reading(wanted[own], bad[own], config.verdict_weight))
         work.progress(f"{name}: {position + 1} forests", (position + 1) / len(EXERCISES))
     nodes = max((tree.node_count for trees in grown for tree in trees), default=1)
     split = np.full((len(grown), config.trees, nodes), -1, dtype=np.int16)
@@ -237,10 +245,22 @@ def planted(
             split[position, number, :count] = np.where(tree.children_left < 0, -1, tree.feature)
             edge[position, number, :count] = np.where(tree.children_left < 0, 0, tree.threshold)
             beyond[position, number, :count] = np.maximum(tree.children_right, 0)
-            leaf[position, number, :count] = tree.value[:, 0, 0]
+            leaf[position, number, :count] = said[position](tree.value[:, :, 0])
     network.plant(*(torch.from_numpy(values) for values in (split, edge, beyond, leaf)))
     work.log(network=name, steps=config.trees, loss=float("nan"))
     return network.eval()
+
+
+def _reading(target: Array, incorrect: NDArray[np.bool_], share: float) -> Callable[[Array], Array]:
+    """What leaves (M, 2) say: the mean target there, and the target that so many incorrect ones usually mean."""
+    usual = [float(target[own].mean()) if own.any() else float("nan") for own in (~incorrect, incorrect)]
+    good, bad = np.where(np.isnan(usual), usual[::-1], usual)
+
+    def said(values: Array) -> Array:
+        chance = values[:, 1] / _SPLIT_BY_VERDICT
+        return np.asarray((1 - share) * values[:, 0] + share * (good + chance * (bad - good)))
+
+    return said
 
 
 def predicted(network: Scorer, data: Repetitions) -> Array:

@@ -3,7 +3,7 @@
 Neither size nor place nor the camera is left in such landmarks, and RepCount tells no frame rate (30 is assumed). It
 learns from RepCount's videos on one side of the split of ``benchmarks/repetitions.py`` (by the hash of their names) and
 from the other variant's clips as random cameras would see them: which frames are exercise, not where a repetition
-begins. It serves no page.
+begins (``begins`` of its clips is False everywhere). It serves no page.
 """
 
 from __future__ import annotations
@@ -34,14 +34,13 @@ BOX_PX = 1000.0  # a box of this size stands in for the picture
 class Video:
     """One video of RepCount.
 
-    name, label; sequence: all 33 landmarks in a box of ``BOX_PX``; active: (T,) inside a repetition; begins: (T,).
+    name, label; sequence: all 33 landmarks in a box of ``BOX_PX``; active: (T,) inside a repetition.
     """
 
     name: str
     label: str
     sequence: PoseSequence
     active: NDArray[np.bool_]
-    begins: NDArray[np.bool_]
 
     @property
     def side(self) -> str:
@@ -69,11 +68,10 @@ def videos() -> tuple[Video, ...]:
             score = np.where(np.isfinite(points[:, :, 0]), 1.0, np.nan)
             size = (int(BOX_PX), int(BOX_PX))
             sequence = PoseSequence(BLAZEPOSE_33, np.arange(len(part)) / ASSUMED_FPS, points, score, None, size)
-            active, begins = np.zeros(len(part), dtype=bool), np.zeros(len(part), dtype=bool)
+            active = np.zeros(len(part), dtype=bool)
             for start, end in spans[of == number]:
                 active[int(start) : int(end) + 1] = True
-                begins[min(int(start), len(part) - 1)] = True
-            found.append(Video(str(name), str(stored["label"][number]), sequence, active, begins))
+            found.append(Video(str(name), str(stored["label"][number]), sequence, active))
     return tuple(found)
 
 
@@ -94,9 +92,11 @@ def on_grid(video: Video) -> trimming.Clip:
     columns = [np.interp(grid, time_s[known], column) for column in flat[known].reshape(int(known.sum()), -1).T]
     points = boxed(np.stack(columns, axis=1).reshape(len(grid), len(KINECT_13), 2))
     step = round(ASSUMED_FPS / GRID_HZ)
-    begins = np.zeros(len(grid), dtype=bool)
-    begins[np.minimum(np.flatnonzero(video.begins) // step, len(grid) - 1)] = True
-    return trimming.Clip(points, video.active[::step][: len(grid)], begins, "repcount")
+    return _clip(points, video.active[::step][: len(grid)], "repcount")
+
+
+def _clip(points: Array, active: NDArray[np.bool_], source: str) -> trimming.Clip:
+    return trimming.Clip(points, active, np.zeros(len(active), dtype=bool), source)
 
 
 def projected(clip: trimming.Clip, rng: np.random.Generator) -> trimming.Clip:
@@ -107,7 +107,7 @@ def projected(clip: trimming.Clip, rng: np.random.Generator) -> trimming.Clip:
     x, z = np.cos(yaw) * x + np.sin(yaw) * z, np.cos(yaw) * z - np.sin(yaw) * x
     y, z = np.cos(pitch) * y - np.sin(pitch) * z, np.cos(pitch) * z + np.sin(pitch) * y
     seen = np.stack([x, -y], axis=-1) / np.maximum(away - z, 0.5)[..., None]
-    return trimming.Clip(boxed(seen), clip.active, clip.begins, "projected")
+    return _clip(boxed(seen), clip.active, "projected")
 
 
 def stretched(clip: trimming.Clip, rng: np.random.Generator) -> trimming.Clip:
@@ -120,9 +120,7 @@ def stretched(clip: trimming.Clip, rng: np.random.Generator) -> trimming.Clip:
     points = np.stack(columns, axis=1).reshape(count, *clip.xyz.shape[1:])
     if rng.random() < 0.5:
         points = points[:, list(KINECT_13.mirror_order)] * (-1, 1)
-    begins = np.zeros(count, dtype=bool)
-    begins[np.searchsorted(place, np.flatnonzero(clip.begins)).clip(0, count - 1)] = True
-    return trimming.Clip(points, clip.active[np.rint(place).astype(int)], begins, clip.source)
+    return _clip(points, clip.active[np.rint(place).astype(int)], clip.source)
 
 
 def drawn(count: int, films: float, side: str, rng: np.random.Generator) -> list[trimming.Clip]:

@@ -122,6 +122,7 @@ def train(config: GateConfig, work: Work, folder: Path | None = None) -> None:
             optimiser.load_state_dict(state["optimiser"])
             schedule.load_state_dict(state["schedule"])
             first, best, kept = int(state["epoch"]), float(state["best"]), state["kept"]
+            torch.set_rng_state(state["dropout"])
         for epoch in range(first, config.epochs):
             rng = np.random.default_rng([config.seed, member, epoch])
             net.train()
@@ -153,6 +154,7 @@ def train(config: GateConfig, work: Work, folder: Path | None = None) -> None:
                 {
                     "net": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(),
                     "member": member, "epoch": epoch + 1, "best": best, "kept": kept, "done": done,
+                    "dropout": torch.get_rng_state(),
                 }
             )  # fmt: skip
         if kept is None:

@@ -133,14 +133,17 @@ def test_the_forest_as_tensors_is_the_forest_that_was_grown(tmp_path: Path) -> N
 
     data = squats(people=3, repetitions=3)
     target = 2.0 * data.incorrect + np.linspace(0, 1, len(data))
-    config = ScorerConfig(design="forest", trees=7, leaf=2, noise=0.0, style=0.0)
+    config = ScorerConfig(design="forest", trees=7, leaf=2, noise=0.0, style=0.0, verdict_weight=0.25)
     network = fit(data, target, config, Work(tmp_path), "all")
     assert isinstance(network, ForestScorer)
     xyz, exercise = torch.from_numpy(data.xyz), torch.from_numpy(data.exercise)
     asked = network.asked(xyz, exercise).numpy()
     trees = ExtraTreesRegressor(7, max_features=0.1, min_samples_leaf=2, random_state=0)
-    trees.fit(np.concatenate([asked, asked]), np.concatenate([target, target]))
-    assert predicted(network, data) == pytest.approx(trees.predict(asked), abs=0.02)
+    both = np.stack([target, 8.0 * data.incorrect], axis=1)
+    score, chance = trees.fit(np.concatenate([asked, asked]), np.concatenate([both, both])).predict(asked).T
+    good, bad = target[~data.incorrect].mean(), target[data.incorrect].mean()
+    usual = good + chance / 8 * (bad - good)
+    assert predicted(network, data) == pytest.approx(0.75 * score + 0.25 * usual, abs=0.02)
     other = torch.full_like(exercise, 3)  # nobody showed this one
     assert torch.allclose(network(xyz, other), torch.tensor(2.0))
     with pytest.raises(TrainingError, match="cannot be fine-tuned"):

@@ -28,9 +28,8 @@ def video(name: str, seconds: float = 12.0, still_s: float = 4.0) -> Video:
     points += 0.003 * rng.normal(size=points.shape)
     low, high = points.min(axis=1, keepdims=True), points.max(axis=1, keepdims=True)
     xy = (points - low) / (high - low) * BOX_PX
-    begins = active & (np.arange(len(time_s)) % 30 == 0)
     sequence = PoseSequence(BLAZEPOSE_33, time_s, xy, np.ones(xy.shape[:2]), None, (1000, 1000))
-    return Video(name, "squat", sequence, active, begins)
+    return Video(name, "squat", sequence, active)
 
 
 @pytest.fixture
@@ -57,7 +56,6 @@ def test_frames_without_a_pose_are_bridged_and_a_video_without_any_is_refused() 
     bridged = trimming_boxes.on_grid(_with(whole, holes))
     assert np.isfinite(bridged.xyz).all()
     assert np.abs(bridged.xyz - trimming_boxes.on_grid(whole).xyz).max() < 0.2
-    assert bridged.begins.sum() == whole.begins.sum()
     assert bridged.active.mean() == pytest.approx(whole.active.mean(), abs=0.01)
     with pytest.raises(MotionDataError, match="no pose"):
         trimming_boxes.on_grid(_with(whole, np.full_like(holes, np.nan)))
@@ -66,7 +64,7 @@ def test_frames_without_a_pose_are_bridged_and_a_video_without_any_is_refused() 
 def _with(one: Video, xy: np.ndarray) -> Video:
     score = np.where(np.isfinite(xy[..., 0]), 1.0, np.nan)
     sequence = PoseSequence(BLAZEPOSE_33, one.sequence.time_s, xy, score, None, (1000, 1000))
-    return Video(one.name, one.label, sequence, one.active, one.begins)
+    return Video(one.name, one.label, sequence, one.active)
 
 
 def test_a_camera_in_front_sees_left_on_the_right_and_up_above() -> None:
@@ -83,13 +81,11 @@ def test_a_camera_in_front_sees_left_on_the_right_and_up_above() -> None:
     assert seen[KINECT_13.index("head"), 1] == pytest.approx(-0.5)
 
 
-def test_stretching_keeps_repetitions_and_what_is_active() -> None:
+def test_stretching_keeps_what_is_active() -> None:
     clip = trimming_boxes.on_grid(video("b"))
     for seed in range(4):
         other = trimming_boxes.stretched(clip, np.random.default_rng(seed))
-        assert other.begins.sum() == clip.begins.sum()
         assert other.active.mean() == pytest.approx(clip.active.mean(), abs=0.02)
-        assert not (other.begins & ~other.active).any()
 
 
 def test_the_variant_is_trained_and_measured_beside_what_is_free(
@@ -128,4 +124,3 @@ def test_repcount_is_read_as_its_readme_says() -> None:
     assert len(found) == 152
     assert sum(len(one.active) for one in found) == 130_293
     assert 1 - np.concatenate([one.active for one in found]).mean() == pytest.approx(0.22, abs=0.01)
-    assert sum(int(one.begins.sum()) for one in found) == pytest.approx(2466, abs=25)  # some begin on one frame

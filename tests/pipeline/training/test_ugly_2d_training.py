@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
 from pipeline.estimation.base import Estimator, Image, PersonPose, Region
@@ -165,6 +167,21 @@ def test_the_gate_is_trained_resumed_and_measured(monkeypatch: pytest.MonkeyPatc
     before = (tmp_path / "history.csv").read_text()
     framework.train(ugly_2d.STAGE, config, tmp_path)  # nothing is left to do
     assert (tmp_path / "history.csv").read_text() == before
+
+    class KilledError(Exception):
+        pass
+
+    def kill(text: str, _share: float) -> None:
+        if text.startswith("member 2, epoch 3"):
+            raise KilledError
+
+    other = tmp_path / "killed"
+    with pytest.raises(KilledError):
+        framework.train(ugly_2d.STAGE, config, other, progress=kill)
+    framework.train(ugly_2d.STAGE, config, other)
+    whole, gone_on = load_file(tmp_path / ugly_2d.FILE), load_file(other / ugly_2d.FILE)
+    for name, weights in whole.items():
+        torch.testing.assert_close(gone_on[name], weights, msg=f"{name} is another after a kill")
 
 
 def test_mirroring_a_window_twice_changes_nothing_and_is_what_a_mirror_shows() -> None:
