@@ -19,6 +19,7 @@ from pipeline.poses import SCHEMA_VERSION, Array, PoseSequence, Recording
 from pipeline.scoring import bad_3d, ugly_2d
 from pipeline.scoring import lift as lifting
 from pipeline.scoring.canonical import Canonical, CanonicalError, canonical
+from pipeline.scoring.chair import SITTING, SQUAT
 from pipeline.scoring.exercises import EXERCISES, Exercise, band, exercise_named
 from pipeline.scoring.models import SCORERS, GateModel, own_scorer
 from pipeline.scoring.scorer import Reason, RepetitionScore, score_repetition, scorer
@@ -27,9 +28,8 @@ from pipeline.scoring.verdict import Verdict
 from pipeline.skeletons import KINECT_13
 
 AUTO = "auto"
-SQUAT = "deep_squat"
-TIE = 0.97  # of the best plausibility; set on the squats of the media clips
 GIVEN = "given"  # the pose model's own points in space
+_VOTES = 12  # repetitions that say which exercise it is
 LIFTS = (*lifting.MODELS, GIVEN)
 STAGES = {
     "pose": "Poses",
@@ -404,21 +404,22 @@ def _canonical(xyz_m: Array, time_s: Array, exercise: Exercise) -> Canonical:
 
 
 def _recognised(model: GateModel, cut: list[tuple[Array, Array]]) -> Exercise:
-    """The exercise that most repetitions are most like.
-
-    A squat and sitting down on a chair are nearly the same motion, and no key point shows the chair. Where the
-    squat is as good as equal to the best (``TIE``), it is the squat, which is the commoner film.
+    """The exercise that most repetitions are most like; of a squat and sitting down the one that the balance says.
 
     The gate decides and not ``pipeline.recognition``, whose classes hold two of the ten (squat and lunge), and which
     calls sitting down a squat, too. Whether the motion is one of the ten at all is the gate's next question; an unknown
     exercise is refused there.
     """
     votes: dict[str, float] = {}
-    for xyz, time_s in cut[:12]:
+    for xyz, time_s in cut[:_VOTES]:
         for other in bad_3d.most_like(model, xyz, time_s):
             votes[other.exercise] = votes.get(other.exercise, 0.0) + other.plausibility
-    best = max(votes.values())
-    return EXERCISES[SQUAT if votes.get(SQUAT, 0.0) >= TIE * best else max(votes, key=lambda name: votes[name])]
+    best = max(votes, key=lambda name: votes[name])
+    if best in (SQUAT, SITTING):
+        counted = EXERCISES[SQUAT].counted
+        chances = [model.chair.chance(canonical(xyz, t, counted).xyz) for xyz, t in cut[:_VOTES]]
+        best = SITTING if np.median(chances) >= 0.5 else SQUAT
+    return EXERCISES[best]
 
 
 def _rules(sequence: PoseSequence, movement: str) -> MovementReport:

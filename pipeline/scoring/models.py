@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.scoring.chair import Chair
 from pipeline.scoring.intervals import Intervals
 from pipeline.settings import PROJECT_DIR
 
@@ -43,10 +44,11 @@ class ScorerModel:
 
 @dataclass(frozen=True)
 class GateModel:
-    """The bad-3D gate and the plausibility that a repetition must have."""
+    """The bad-3D gate, the plausibility that a repetition must have, and what tells sitting down from a squat."""
 
     network: Bad3dGate
     threshold: float
+    chair: Chair
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def read_gate(folder: Path | None = None) -> GateModel:
     state, about = _read("bad_3d", folder)
     network = Bad3dGate(state["reference"], state["counted"], state["spread"])
     network.load_state_dict(state)
-    return GateModel(network.eval(), about["threshold"])
+    return GateModel(network.eval(), about["threshold"], Chair(tuple(about["chair"]["weights"]), about["chair"]["bias"]))
 
 
 def read_trimmer(folder: Path | None = None) -> TrimModel:

@@ -6,7 +6,7 @@ everything is as the sensors saw it, half as the chain knows it from video (``pi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from pipeline.poses import Array
 from pipeline.scoring.bad_3d import FRAMES
 from pipeline.scoring.canonical import FRAMES as WHOLE
 from pipeline.scoring.canonical import CanonicalError, canonical, mirror, right_moves_more
+from pipeline.scoring.chair import EVIDENCE, SITTING, SQUAT, Chair, evidence
 from pipeline.scoring.exercises import ARMS, EXERCISES, LEGS
 from pipeline.scoring.models import write
 from pipeline.skeletons import KINECT_13
@@ -225,6 +226,28 @@ def most_alike(gate: Bad3dGate, xyz: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.asarray(np.argmax(chances, axis=0), dtype=np.int64)
 
 
+def chair_of(data: Repetitions) -> Chair:
+    """What tells sitting down from a squat, learned on these repetitions; squats where there are not both."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    own, sitting = _squats_and_sittings(data)
+    if len(np.unique(sitting)) < 2:
+        return Chair((0.0,) * len(EVIDENCE), -1.0)
+    shown = np.array([evidence(one) for one in data.xyz[own].astype(np.float64)])
+    scaler = StandardScaler().fit(shown)
+    found = LogisticRegression(class_weight="balanced").fit(scaler.transform(shown), sitting)
+    weights = found.coef_[0] / scaler.scale_
+    return Chair(tuple(float(w) for w in weights), float(found.intercept_[0] - weights @ scaler.mean_))
+
+
+def _squats_and_sittings(data: Repetitions) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Their rows, and which of these are sittings."""
+    squat, sitting = EXERCISES[SQUAT].position, EXERCISES[SITTING].position
+    own = np.flatnonzero(np.isin(data.exercise, [squat, sitting]))
+    return own, data.exercise[own] == sitting
+
+
 def train(config: Bad3dConfig, work: Work) -> None:
     """Groups of people left out in turn, then the gate of everybody."""
     data, other = repetitions_of(config), strangers(config)
@@ -242,19 +265,26 @@ def train(config: Bad3dConfig, work: Work) -> None:
         rng = np.random.default_rng([config.seed, number])
         test = data.select(own)
         wrong, not_this, weight = negatives(test, _some(other, own_other), len(test), rng)
+        both, sitting = _squats_and_sittings(test)
+        chair = chair_of(data.select(~own))
+        chance = [chair.chance(one) for one in test.xyz[both].astype(np.float64)]
         done[str(number)] = {
             "real": torch.from_numpy(plausibility(gate, test.xyz, test.exercise)),
             "wrong": torch.from_numpy(plausibility(gate, wrong, not_this)),
             "kind": torch.from_numpy(weight),
             "video": torch.from_numpy(from_video(test)),
             "alike": torch.from_numpy(most_alike(gate, test.xyz) == test.exercise),
+            "chair": torch.tensor(chance, dtype=torch.float64),
+            "chair_sitting": torch.from_numpy(sitting),
+            "chair_video": torch.from_numpy(from_video(test)[both]),
         }
         work.save_state({"done": done})
     held = {key: torch.cat([fold[key] for fold in done.values()]).numpy() for key in next(iter(done.values()))}
     gate = fit(data, other, config, _share(work, len(groups), len(groups) + 1), "everybody")
     seen = held["real"][held["video"]] if held["video"].any() else held["real"]  # the chain judges video
     threshold = float(np.quantile(seen, 1 - config.passing))
-    write("bad_3d", work.folder, gate, {"threshold": threshold, "exercises": list(EXERCISES)})
+    about = {"threshold": threshold, "exercises": list(EXERCISES), "chair": asdict(chair_of(data))}
+    write("bad_3d", work.folder, gate, about)
     np.savez_compressed(work.folder / "held_out.npz", **held)
     work.validated(_measured(work.folder)["all"]["value"])
 
@@ -299,6 +329,7 @@ def evaluate(config: Bad3dConfig, work: Work) -> dict[str, Any]:
             "real_repetitions_from_video_passed": float((stored["real"][video] >= threshold).mean()),
             "exercise_recognised_by_sensor": float(stored["alike"][~video].mean()),
             "exercise_recognised_from_video": float(stored["alike"][video].mean()),
+            **_told_from_sitting(stored["chair"] >= 0.5, stored["chair_sitting"], stored["chair_video"]),
             "no_exercise_stopped": float((stored["wrong"][stored["kind"] > 0.5] < threshold).mean()),
             "other_exercise_stopped": float((stored["wrong"][stored["kind"] < 0.5] < threshold).mean()),
         }
@@ -310,6 +341,17 @@ def evaluate(config: Bad3dConfig, work: Work) -> dict[str, Any]:
         "passing": config.passing,
         **rates,
     }
+
+
+def _told_from_sitting(
+    said: NDArray[np.bool_], sitting: NDArray[np.bool_], video: NDArray[np.bool_]
+) -> dict[str, float | None]:
+    """Share of squats and of sittings, of people left out, that the balance calls so."""
+    found: dict[str, float | None] = {}
+    for name, seen in (("by_sensor", ~video), ("from_video", video)):
+        for kind, own in (("squats", seen & ~sitting), ("sittings", seen & sitting)):
+            found[f"{kind}_right_{name}"] = float((said == sitting)[own].mean()) if own.any() else None
+    return found
 
 
 STAGE = Stage("bad_3d", Bad3dConfig, CONFIG, train, evaluate, ("bad_3d.safetensors", "bad_3d.json"))
