@@ -25,9 +25,7 @@ def signals(xyz: Tensor, counted: Tensor) -> Tensor:
         xyz: (N, F, 13, 3) canonical.
         counted: (N, 13) 1 where a joint counts, 0 where it is free.
     """
-    found = [
-        value * counted[:, [_J[joint] for joint in joints]].amin(dim=1)[:, None] for value, joints in _named(xyz)
-    ]
+    found = [value * counted[:, [_J[joint] for joint in joints]].amin(dim=1)[:, None] for value, joints in _named(xyz)]
     return torch.stack(found, dim=-1)
 
 
@@ -81,7 +79,9 @@ def _named(xyz: Tensor) -> Iterator[tuple[Tensor, tuple[str, ...]]]:
     yield (middle("knee") - middle("foot"))[..., 2], legs
 
 
-def _limb(at: Callable[[str], Tensor], joints: tuple[str, ...], before: str) -> Iterator[tuple[Tensor, tuple[str, ...]]]:
+def _limb(
+    at: Callable[[str], Tensor], joints: tuple[str, ...], before: str
+) -> Iterator[tuple[Tensor, tuple[str, ...]]]:
     """A limb's two bends and its two bones' tilts, and where its middle and its end are."""
     root, bend, end = joints
     yield _angle(at(root) - at(bend), at(end) - at(bend)), joints

@@ -16,6 +16,8 @@ import numpy as np
 from pipeline.media import Frame
 from pipeline.movements.base import MovementReport
 from pipeline.poses import SCHEMA_VERSION, Array, PoseSequence, Recording
+from pipeline.recognition.classes import EXERCISES as RECOGNISED
+from pipeline.recognition.classes import UNKNOWN, label
 from pipeline.scoring import bad_3d, ugly_2d
 from pipeline.scoring import lift as lifting
 from pipeline.scoring.canonical import Canonical, CanonicalError, canonical
@@ -29,6 +31,10 @@ from pipeline.skeletons import KINECT_13
 
 AUTO = "auto"
 GIVEN = "given"  # the pose model's own points in space
+# Of what the recogniser can name, the exercises that none of the ten is ever taken for: a front raise looks like one.
+NEVER_SCORED = frozenset(RECOGNISED) - {"squat", "lunge", "front_raise"}
+# What the recogniser's names may be of the ten: UI-PRMD's repetitions, from simulated video, by what it calls them.
+FAMILIES = {"squat": (SQUAT, SITTING, "side_lunge"), "lunge": ("inline_lunge", "side_lunge", "leg_raise")}
 _VOTES = 12  # repetitions that say which exercise it is
 LIFTS = (*lifting.MODELS, GIVEN)
 STAGES = {
@@ -54,7 +60,7 @@ class AssessmentError(ValueError):
 class ChainOptions:
     """How a clip is scored.
 
-    exercise: one of the ten by name, or auto for the one that the motion is most like.
+    exercise: one of the ten by name, or auto for the one that it is recognised as.
     person: id; without it the one who is seen longest.
     lift: temporal, dense (the ported networks), or given for the pose model's own points in space.
     scorer: ensemble (of the next two), forest, cnn_lstm (ported), transformer, or the folder of a scorer of one's own.
@@ -254,7 +260,7 @@ class _Chain:
         scored: tuple[RepetitionScore, ...] = ()
         if sequence is not None and self._poses(sequence) and self._ugly(sequence, frames) and self._lift(sequence):
             repetitions = self._trim()
-            kept = self._gate(repetitions) if repetitions else []
+            kept = self._gate(repetitions, sequence) if repetitions else []
             scored = self._score(kept, sequence) if kept else ()
         elif sequence is None:
             self._say("pose", Verdict(False, ("Nobody was found in this clip: film one person, whole body in view.",)))
@@ -341,13 +347,18 @@ class _Chain:
             self._say("trimming", Verdict(True, (), measured))
         return list(found.repetitions)
 
-    def _gate(self, repetitions: list[tuple[float, float]]) -> list[tuple[Array, Array]]:
+    def _gate(self, repetitions: list[tuple[float, float]], sequence: PoseSequence) -> list[tuple[Array, Array]]:
+        named = _named(sequence) if self.options.exercise == AUTO else ""
+        if named in NEVER_SCORED:
+            reason = f"This looks like: {label(named).lower()}. It is not one of the exercises that can be scored."
+            self._say("bad_3d", Verdict(False, (reason,), {"recognised": named}))
+            return []
         space, model = self._kept["space"], bad_3d.gate()
         cut = [_cut(space, start, end) for start, end in repetitions]
         cut = [(xyz, time_s) for xyz, time_s in cut if len(time_s) >= 2]
         try:
             if self._exercise is None and cut:
-                self._exercise = _recognised(model, cut)
+                self._exercise = _recognised(model, cut, named)
             longest = max(cut, key=lambda one: one[1][-1] - one[1][0], default=None)
             assert self._exercise is not None or longest is None
             chosen = self._exercise or next(iter(EXERCISES.values()))
@@ -403,22 +414,29 @@ def _canonical(xyz_m: Array, time_s: Array, exercise: Exercise) -> Canonical:
     return canonical(xyz_m, time_s, exercise.counted)
 
 
-def _recognised(model: GateModel, cut: list[tuple[Array, Array]]) -> Exercise:
+def _named(sequence: PoseSequence) -> str:
+    """What the trained recogniser calls this person's exercise; "unknown" in space, where there is no picture."""
+    from pipeline.movements.recognize import by_network
+
+    return by_network(sequence).movement if np.isfinite(sequence.xy_px).any() else UNKNOWN
+
+
+def _recognised(model: GateModel, cut: list[tuple[Array, Array]], named: str) -> Exercise:
     """The exercise that most repetitions are most like; of a squat and sitting down the one that the balance says.
 
-    The gate decides and not ``pipeline.recognition``, whose classes hold two of the ten (squat and lunge), and which
-    calls sitting down a squat, too. Whether the motion is one of the ten at all is the gate's next question; an unknown
-    exercise is refused there.
+    ``named`` by ``pipeline.recognition``, it is one of that family: its classes hold two of the ten (squat and lunge),
+    and it calls sitting down and most side lunges squats, too. Whether the motion is one of them at all is the gate's
+    next question.
     """
+    family = FAMILIES.get(named, tuple(EXERCISES))
     votes: dict[str, float] = {}
     for xyz, time_s in cut[:_VOTES]:
-        for other in bad_3d.most_like(model, xyz, time_s):
+        for other in bad_3d.most_like(model, xyz, time_s, family):
             votes[other.exercise] = votes.get(other.exercise, 0.0) + other.plausibility
     best = max(votes, key=lambda name: votes[name])
     if best in (SQUAT, SITTING):
         counted = EXERCISES[SQUAT].counted
-        chances = [model.chair.chance(canonical(xyz, t, counted).xyz) for xyz, t in cut[:_VOTES]]
-        best = SITTING if np.median(chances) >= 0.5 else SQUAT
+        best = SITTING if model.chair.sits([canonical(xyz, t, counted).xyz for xyz, t in cut[:_VOTES]]) else SQUAT
     return EXERCISES[best]
 
 

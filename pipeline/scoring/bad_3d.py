@@ -5,6 +5,7 @@ A motion passes when it is like the exercise as people do it, well or badly.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -77,16 +78,20 @@ def _same(exercise: Exercise, count: int) -> torch.Tensor:
     return torch.full((count,), exercise.position, dtype=torch.long)
 
 
-def most_like(model: GateModel, xyz_m: Array, time_s: Array) -> tuple[Likeness, ...]:
-    """All exercises, the most plausible first. Raises CanonicalError."""
+def most_like(
+    model: GateModel, xyz_m: Array, time_s: Array, among: Collection[str] = tuple(EXERCISES)
+) -> tuple[Likeness, ...]:
+    """The three most plausible of these exercises, the best first. Raises CanonicalError."""
     import torch
 
-    ones: list[Canonical] = [canonical(xyz_m, time_s, e.counted, FRAMES) for e in EXERCISES.values()]
+    asked = [EXERCISES[name] for name in among]
+    ones: list[Canonical] = [canonical(xyz_m, time_s, e.counted, FRAMES) for e in asked]
     with torch.inference_mode():
         logits = model.network(
-            torch.from_numpy(np.array([one.xyz for one in ones], dtype=np.float32)), torch.arange(len(ones))
+            torch.from_numpy(np.array([one.xyz for one in ones], dtype=np.float32)),
+            torch.tensor([exercise.position for exercise in asked]),
         ).numpy()
-    best = [name for _, name in sorted(zip(-logits, EXERCISES, strict=True))]
+    best = [name for _, name in sorted(zip(-logits, among, strict=True))]
     return tuple(likeness(model, xyz_m, time_s, EXERCISES[name]) for name in best[:3])
 
 

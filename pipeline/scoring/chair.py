@@ -7,6 +7,7 @@ motions, recorded of ten people, is the more alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,9 @@ from pipeline.skeletons import KINECT_13
 
 SQUAT, SITTING = "deep_squat", "sit_to_stand"
 EVIDENCE = ("weight_over_feet", "straightening_deg", "shin_lean_deg", "feet_forward")
+SITS_FROM = (
+    0.9  # in doubt it is a squat, the commoner film: seen from the front, a lift may put the weight behind the feet
+)
 _LOWEST = 0.15  # of the frames, those with the hips nearest to the feet
 _J = {joint: number for number, joint in enumerate(KINECT_13.joints)}
 
@@ -27,6 +31,10 @@ class Chair:
 
     weights: tuple[float, ...]
     bias: float
+
+    def sits(self, repetitions: Sequence[Array]) -> bool:
+        """Whether most of these canonical repetitions are sitting down."""
+        return bool(np.median([self.chance(one) for one in repetitions]) >= SITS_FROM)
 
     def chance(self, xyz: Array) -> float:
         """That the (F, 13, 3) canonical repetition is sitting down, 0..1."""
@@ -44,7 +52,7 @@ def evidence(xyz: Array) -> Array:
         (xyz[:, _J[f"left_{part}"]] + xyz[:, _J[f"right_{part}"]]) / 2 for part in ("shoulder", "knee", "foot")
     )
     frames = len(xyz)
-    poses = PoseSequence(KINECT_13, np.arange(frames), xyz[..., :2], np.ones(xyz.shape[:2]), xyz, (1, 1))
+    poses = PoseSequence(KINECT_13, np.arange(float(frames)), xyz[..., :2], np.ones(xyz.shape[:2]), xyz, (1, 1))
     mass = centre_of_mass(poses, space=True)
     lowest = foot[:, 1] >= np.quantile(foot[:, 1], 1 - _LOWEST)
     lean = np.degrees(np.arctan2(shoulder[:, 2], shoulder[:, 1]))

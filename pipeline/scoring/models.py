@@ -88,7 +88,9 @@ def read_gate(folder: Path | None = None) -> GateModel:
     state, about = _read("bad_3d", folder)
     network = Bad3dGate(state["reference"], state["counted"], state["spread"])
     network.load_state_dict(state)
-    return GateModel(network.eval(), about["threshold"], Chair(tuple(about["chair"]["weights"]), about["chair"]["bias"]))
+    return GateModel(
+        network.eval(), about["threshold"], Chair(tuple(about["chair"]["weights"]), about["chair"]["bias"])
+    )
 
 
 def read_trimmer(folder: Path | None = None) -> TrimModel:

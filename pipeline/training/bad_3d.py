@@ -19,7 +19,7 @@ from pipeline.poses import Array
 from pipeline.scoring.bad_3d import FRAMES
 from pipeline.scoring.canonical import FRAMES as WHOLE
 from pipeline.scoring.canonical import CanonicalError, canonical, mirror, right_moves_more
-from pipeline.scoring.chair import EVIDENCE, SITTING, SQUAT, Chair, evidence
+from pipeline.scoring.chair import EVIDENCE, SITS_FROM, SITTING, SQUAT, Chair, evidence
 from pipeline.scoring.exercises import ARMS, EXERCISES, LEGS
 from pipeline.scoring.models import write
 from pipeline.skeletons import KINECT_13
@@ -329,7 +329,7 @@ def evaluate(config: Bad3dConfig, work: Work) -> dict[str, Any]:
             "real_repetitions_from_video_passed": float((stored["real"][video] >= threshold).mean()),
             "exercise_recognised_by_sensor": float(stored["alike"][~video].mean()),
             "exercise_recognised_from_video": float(stored["alike"][video].mean()),
-            **_told_from_sitting(stored["chair"] >= 0.5, stored["chair_sitting"], stored["chair_video"]),
+            **_told_from_sitting(stored["chair"] >= SITS_FROM, stored["chair_sitting"], stored["chair_video"]),
             "no_exercise_stopped": float((stored["wrong"][stored["kind"] > 0.5] < threshold).mean()),
             "other_exercise_stopped": float((stored["wrong"][stored["kind"] < 0.5] < threshold).mean()),
         }

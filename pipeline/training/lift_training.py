@@ -102,9 +102,7 @@ def fit(
             if (step + 1) % VALIDATE_EVERY == 0 or step + 1 == end:
                 score = validate(net.eval())
                 work.log(step=step + 1, loss=total / count, validation=score, seconds=time.monotonic() - started)
-                work.progress(
-                    f"step {step + 1}: loss {total / count:.4f}, validation {score:.2f}", (step + 1) / every
-                )
+                work.progress(f"step {step + 1}: loss {total / count:.4f}, validation {score:.2f}", (step + 1) / every)
                 total, count = 0.0, 0
                 if score < best:
                     best, kept = score, {name: tensor.clone() for name, tensor in net.state_dict().items()}

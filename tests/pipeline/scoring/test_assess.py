@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from pipeline.cli import main
 from pipeline.poses import PoseSequence, Recording
 from pipeline.runs import Run, RunStore
 from pipeline.scoring import assess as chain
-from pipeline.scoring import ugly_2d
+from pipeline.scoring import chair, ugly_2d
 from pipeline.scoring.assess import STAGES, AssessmentError, ChainOptions, StageResult, assess
 from pipeline.scoring.bad_3d import Likeness, gate
 from pipeline.scoring.exercises import BANDS, EXERCISES
@@ -163,20 +164,35 @@ def test_lifts_that_are_not_there(squats: Recording) -> None:
         chain.lifted(without, "given")
 
 
+@pytest.mark.parametrize("view", ["front", "oblique", "side"])
+def test_squats_and_sitting_down_are_told_apart_and_what_is_none_of_the_ten_is_refused(view: str) -> None:
+    def recognised(motion: str) -> chain.Assessment:
+        return assess(clip(motion, repetitions=2, lead_in_s=1.5, lead_out_s=1.5, view=view).recording, ChainOptions())
+
+    assert recognised("squat").exercise == "deep_squat"
+    assert recognised("sit_down").exercise == "sit_to_stand"
+    other = recognised("jumping_jack")
+    assert other.exercise == "" and other.score is None
+    assert "jumping jack" in " ".join(other.refusal)
+
+
 @pytest.mark.parametrize(
-    ("plausibilities", "named"),
+    ("plausibilities", "family", "sits", "named"),
     [
-        ({"sit_to_stand": 0.97, "deep_squat": 0.96}, "deep_squat"),  # as good as equal: no chair can be seen
-        ({"sit_to_stand": 0.97, "deep_squat": 0.80}, "sit_to_stand"),
-        ({"leg_raise": 0.90, "deep_squat": 0.89}, "deep_squat"),
-        ({"leg_raise": 0.90, "hurdle_step": 0.89}, "leg_raise"),
-        ({"side_lunge": 0.90, "inline_lunge": 0.89}, "side_lunge"),
+        ({"sit_to_stand": 0.97, "deep_squat": 0.80}, "unknown", False, "deep_squat"),  # there is no chair under it
+        ({"sit_to_stand": 0.80, "deep_squat": 0.97}, "squat", True, "sit_to_stand"),
+        ({"leg_raise": 0.90, "hurdle_step": 0.89}, "unknown", False, "leg_raise"),
+        ({"leg_raise": 0.90, "hurdle_step": 0.89, "side_lunge": 0.5}, "squat", False, "side_lunge"),
+        ({"shoulder_rotation": 0.90, "inline_lunge": 0.2}, "lunge", False, "inline_lunge"),
     ],
 )
-def test_a_tie_is_the_squat(plausibilities: dict[str, float], named: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def most_like(*_: object) -> tuple[Likeness, ...]:
-        return tuple(Likeness(name, value, "head", "", 0.0) for name, value in plausibilities.items())
+def test_the_recogniser_narrows_and_the_balance_decides(
+    plausibilities: dict[str, float], family: str, sits: bool, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def most_like(_model: object, _xyz: object, _time: object, among: Collection[str]) -> tuple[Likeness, ...]:
+        return tuple(Likeness(name, plausibilities[name], "head", "", 0.0) for name in among if name in plausibilities)
 
     monkeypatch.setattr(chain.bad_3d, "most_like", most_like)
-    repetition = (np.zeros((3, 13, 3)), np.arange(3.0))
-    assert chain._recognised(gate(), [repetition, repetition]) is EXERCISES[named]
+    monkeypatch.setattr(chair.Chair, "chance", lambda *_: float(sits))
+    xyz = np.random.default_rng(0).normal(size=(3, 13, 3))
+    assert chain._recognised(gate(), [(xyz, np.arange(3.0))] * 2, family) is EXERCISES[named]
