@@ -1,7 +1,7 @@
 """Every way of lifting on the same held-out people: ``python -m benchmarks.lift --trained outputs/training``.
 
-Rows: the floor's dense pair, the temporal network, SimpleBaseline3D and VideoPose3D trained on the same data (beside
-the temporal network for as many steps), and BlazePose's own world key points. Columns: exact, noisy and detected 2D.
+Rows: the floor's dense pair, the temporal network, SimpleBaseline3D and VideoPose3D trained on the same data, and
+BlazePose's own world key points. Columns: exact, noisy and detected 2D.
 What the noise alone does stands below. Writes ``benchmarks/lift.md``.
 """
 
@@ -27,7 +27,6 @@ from pipeline.training.lift_training import Errors, errors, interval
 NAMES = {
     "dense": "dense pair (the floor's design)",
     "temporal": "temporal network (shipped)",
-    "short": "temporal network",
     "video_pose": "VideoPose3D, 27 frames",
     "simple_baseline": "SimpleBaseline3D, 1 frame",
     "world": "BlazePose's world key points",
@@ -36,13 +35,13 @@ COLUMNS = ("exact", "noisy", "detected")
 
 
 def networks(trained: Path) -> dict[str, Network]:
-    """The shipped networks, and the two published designs with the temporal one for as few steps, where trained."""
+    """The shipped networks, and the two published designs where they are trained."""
     shipped = settings.PROJECT_DIR / "checkpoints"
     found = {
         "dense": dense_pair(shipped / "to_kinect.safetensors", shipped / "depth.safetensors"),
         "temporal": one_network(shipped / "lift.safetensors"),
     }
-    for name in ("short", "video_pose", "simple_baseline"):
+    for name in ("video_pose", "simple_baseline"):
         for path in sorted((trained / f"lift_{name}").glob("*.safetensors")):
             found[name] = one_network(path)
     return found

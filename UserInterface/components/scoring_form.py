@@ -44,8 +44,8 @@ def choose_exercise(key: str) -> str:
         format_func=lambda name: "Automatic: what it is most like" if name == AUTO else _capital(EXERCISES[name].label),
         key=f"{key}-exercise",
         help="The ten movements of UI-PRMD. Choose it yourself when you know it: some are much alike. Automatic asks "
-        "the 3D gate, which knows all ten and refuses what is none of them; the networks of Exercise Recognition know "
-        "only the squat and the lunge of them.",
+        "Exercise Recognition, which refuses what it knows to be another exercise (a push-up), then the 3D gate, which "
+        "knows all ten; a squat and sitting down are told apart by whether the weight stays over the feet.",
     )
     return chosen
 
