@@ -32,8 +32,6 @@ from pipeline.training.scorer_measure import by_exercise
 
 OUT = Path(__file__).with_name("scoring.md")
 SQUAT = EXERCISES["deep_squat"]
-LOOKED = """The shipped weights were looked at once, here and below. Earlier weights, on earlier lifts, were looked at here
-before, at least three times; nothing was chosen by it."""
 BASELINES = {
     "forest": "a random forest on hand features of the sensor's skeletons",
     "distance_formula": "the target's own distance formula",
@@ -292,7 +290,6 @@ def main() -> None:
                 held = f"{found.coverage[method]:.2f}" if method in found.coverage else ""
                 lines.append(f"| {method} | {np.mean(list(values.values())):.3f} | {min(values.values()):.3f} | "
                              f"{found.moved[method]:.2f} | {held} |")  # fmt: skip
-            lines += ["", LOOKED]
     if chosen.pixels:
         lines += scoring_pixels.section(chosen.pixels, shipped_scorers(), print)
     OUT.write_text("\n".join(lines) + "\n", encoding="utf-8")

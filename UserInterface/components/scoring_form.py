@@ -41,11 +41,14 @@ def choose_exercise(key: str) -> str:
     chosen: str = st.selectbox(
         "Exercise",
         (AUTO, *EXERCISES),
-        format_func=lambda name: "Automatic: what it is most like" if name == AUTO else _capital(EXERCISES[name].label),
+        format_func=lambda name: (
+            "Automatic: what it is recognised as" if name == AUTO else _capital(EXERCISES[name].label)
+        ),
         key=f"{key}-exercise",
         help="The ten movements of UI-PRMD. Choose it yourself when you know it: some are much alike. Automatic asks "
         "Exercise Recognition, which refuses what it knows to be another exercise (a push-up), then the 3D gate, which "
-        "knows all ten; a squat and sitting down are told apart by whether the weight stays over the feet.",
+        "knows all ten; a squat and sitting down are told apart by whether the weight stays over the "
+        "feet, and in doubt it is a squat: with a chair, choose sit to stand.",
     )
     return chosen
 

@@ -145,6 +145,9 @@ def extent(seen: Tensor) -> Tensor:
     return torch.cat(parts, dim=-1).flatten(1)
 
 
+ASKED = 2  # which values trees ask for: a forest that learned others would answer nonsense
+
+
 class ForestScorer(Scorer):
     """A forest of extremely randomized trees (Geurts, Ernst and Wehenkel 2006) for each exercise, as tensors.
 
@@ -159,6 +162,7 @@ class ForestScorer(Scorer):
 
     def __init__(self, reference: Tensor, counted: Tensor, spread: Tensor) -> None:
         super().__init__(reference, counted, spread)
+        self.register_buffer("asks_for", torch.tensor([ASKED]))
         nothing = torch.zeros(len(reference), 1, 1)
         self.plant(nothing.to(torch.int16) - 1, nothing, nothing.to(torch.int16), nothing + WORST / 2)
         self._deepest = 64
@@ -171,6 +175,8 @@ class ForestScorer(Scorer):
     @classmethod
     def restored(cls, state: dict[str, Tensor]) -> Self:
         """As of every scorer."""
+        if state["asks_for"].tolist() != [ASKED]:
+            raise KeyError("asks_for")
         network = cls(state["reference"], state["counted"], state["spread"])
         network.plant(state["split"], state["edge"], state["beyond"], state["leaf"])
         return network.eval()

@@ -30,10 +30,11 @@ def signals(xyz: Tensor, counted: Tensor) -> Tensor:
 
 
 def summary(curves: Tensor) -> Tensor:
-    """(N, 26 S) of (N, F, S) signals: how far, how unevenly, when, and their course.
+    """(N, 25 S) of (N, F, S) signals, F a multiple of 16: how far, how unevenly, when, and their course.
 
     Of each signal: largest, smallest, range, spread; spread and peak of its change between sixteenths; when it is
-    largest and smallest (0..1); how far it goes above and below its value at rest; sixteen means, without the first.
+    largest and smallest (0..1); how far it goes above and below its value at rest; the means of fifteen sixteenths less
+    that of the first.
     """
     moments = curves.unflatten(1, (MOMENTS, -1)).mean(dim=2)
     change = moments[:, 1:] - moments[:, :-1]
@@ -43,7 +44,7 @@ def summary(curves: Tensor) -> Tensor:
         high, low, high - low, curves.std(dim=1), change.std(dim=1), change.abs().amax(dim=1),
         curves.argmax(dim=1) / last, curves.argmin(dim=1) / last, high - rest, low - rest,
     ]  # fmt: skip
-    return torch.cat([torch.stack(whole, dim=1), moments - moments[:, :1]], dim=1).flatten(1)
+    return torch.cat([torch.stack(whole, dim=1), moments[:, 1:] - moments[:, :1]], dim=1).flatten(1)
 
 
 def _named(xyz: Tensor) -> Iterator[tuple[Tensor, tuple[str, ...]]]:

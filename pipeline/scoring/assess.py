@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.media import Frame
 from pipeline.movements.base import MovementReport
+from pipeline.movements.recognize import Guess
 from pipeline.poses import SCHEMA_VERSION, Array, PoseSequence, Recording
 from pipeline.recognition.classes import EXERCISES as RECOGNISED
 from pipeline.recognition.classes import UNKNOWN, label
@@ -22,7 +23,7 @@ from pipeline.scoring import bad_3d, ugly_2d
 from pipeline.scoring import lift as lifting
 from pipeline.scoring.canonical import Canonical, CanonicalError, canonical
 from pipeline.scoring.chair import SITTING, SQUAT
-from pipeline.scoring.exercises import EXERCISES, Exercise, band, exercise_named
+from pipeline.scoring.exercises import ARMS, EXERCISES, Exercise, band, exercise_named
 from pipeline.scoring.models import SCORERS, GateModel, own_scorer
 from pipeline.scoring.scorer import Reason, RepetitionScore, score_repetition, scorer
 from pipeline.scoring.trimming import Trimmed, trim, trimmer
@@ -31,10 +32,11 @@ from pipeline.skeletons import KINECT_13
 
 AUTO = "auto"
 GIVEN = "given"  # the pose model's own points in space
-# Of what the recogniser can name, the exercises that none of the ten is ever taken for: a front raise looks like one.
+# Of what the recogniser can name, the exercises that none of the ten is (a front raise is like scaption), and how sure
+# it must be: of 480 clips of UI-PRMD from simulated video one got such a name, with 0.47 (checkpoints/bad_3d.md).
 NEVER_SCORED = frozenset(RECOGNISED) - {"squat", "lunge", "front_raise"}
-# What the recogniser's names may be of the ten: UI-PRMD's repetitions, from simulated video, by what it calls them.
-FAMILIES = {"squat": (SQUAT, SITTING, "side_lunge"), "lunge": ("inline_lunge", "side_lunge", "leg_raise")}
+NAMED_FROM = 0.7
+LEG_EXERCISES = tuple(exercise.name for exercise in EXERCISES.values() if exercise.free == ARMS)
 _VOTES = 12  # repetitions that say which exercise it is
 LIFTS = (*lifting.MODELS, GIVEN)
 STAGES = {
@@ -348,22 +350,26 @@ class _Chain:
         return list(found.repetitions)
 
     def _gate(self, repetitions: list[tuple[float, float]], sequence: PoseSequence) -> list[tuple[Array, Array]]:
-        named = _named(sequence) if self.options.exercise == AUTO else ""
-        if named in NEVER_SCORED:
-            reason = f"This looks like: {label(named).lower()}. It is not one of the exercises that can be scored."
-            self._say("bad_3d", Verdict(False, (reason,), {"recognised": named}))
-            return []
+        among = tuple(EXERCISES)
+        if self._exercise is None:
+            guess = _guess(sequence)
+            if guess.movement in NEVER_SCORED and guess.confidence >= NAMED_FROM:
+                name = label(guess.movement).lower()
+                reason = f"This looks like: {name}. It is not one of the exercises that can be scored."
+                self._say("bad_3d", Verdict(False, (reason,), {"recognised": guess.movement}))
+                return []
+            among = LEG_EXERCISES if guess.movement in ("squat", "lunge") else among
         space, model = self._kept["space"], bad_3d.gate()
         cut = [_cut(space, start, end) for start, end in repetitions]
         cut = [(xyz, time_s) for xyz, time_s in cut if len(time_s) >= 2]
         try:
             if self._exercise is None and cut:
-                self._exercise = _recognised(model, cut, named)
+                self._exercise = _recognised(model, cut, among)
             longest = max(cut, key=lambda one: one[1][-1] - one[1][0], default=None)
             assert self._exercise is not None or longest is None
             chosen = self._exercise or next(iter(EXERCISES.values()))
             found = [bad_3d.likeness(model, xyz, time_s, chosen) for xyz, time_s in cut]
-            others = bad_3d.most_like(model, *longest) if longest is not None else ()
+            others = bad_3d.most_like(model, *longest, among) if longest is not None else ()
         except CanonicalError as error:
             self._say("bad_3d", Verdict(False, (str(error),)))
             return []
@@ -414,24 +420,24 @@ def _canonical(xyz_m: Array, time_s: Array, exercise: Exercise) -> Canonical:
     return canonical(xyz_m, time_s, exercise.counted)
 
 
-def _named(sequence: PoseSequence) -> str:
+def _guess(sequence: PoseSequence) -> Guess:
     """What the trained recogniser calls this person's exercise; "unknown" in space, where there is no picture."""
     from pipeline.movements.recognize import by_network
 
-    return by_network(sequence).movement if np.isfinite(sequence.xy_px).any() else UNKNOWN
+    if not np.isfinite(sequence.xy_px).any():
+        return Guess(UNKNOWN, 0.0, "poses in space only")
+    return by_network(sequence)
 
 
-def _recognised(model: GateModel, cut: list[tuple[Array, Array]], named: str) -> Exercise:
-    """The exercise that most repetitions are most like; of a squat and sitting down the one that the balance says.
+def _recognised(model: GateModel, cut: list[tuple[Array, Array]], among: tuple[str, ...]) -> Exercise:
+    """The exercise of ``among`` that most repetitions are most like; of squat and sitting down what the balance says.
 
-    ``named`` by ``pipeline.recognition``, it is one of that family: its classes hold two of the ten (squat and lunge),
-    and it calls sitting down and most side lunges squats, too. Whether the motion is one of them at all is the gate's
-    next question.
+    ``pipeline.recognition`` narrows ``among``: its classes hold two of the ten (squat and lunge), and it calls sitting
+    down and side lunges so, too. Whether the motion is one of them at all is the gate's next question.
     """
-    family = FAMILIES.get(named, tuple(EXERCISES))
     votes: dict[str, float] = {}
     for xyz, time_s in cut[:_VOTES]:
-        for other in bad_3d.most_like(model, xyz, time_s, family):
+        for other in bad_3d.most_like(model, xyz, time_s, among):
             votes[other.exercise] = votes.get(other.exercise, 0.0) + other.plausibility
     best = max(votes, key=lambda name: votes[name])
     if best in (SQUAT, SITTING):

@@ -33,8 +33,8 @@ class Chair:
     bias: float
 
     def sits(self, repetitions: Sequence[Array]) -> bool:
-        """Whether most of these canonical repetitions are sitting down."""
-        return bool(np.median([self.chance(one) for one in repetitions]) >= SITS_FROM)
+        """Whether these canonical repetitions are sitting down, by the median of their chances; False for none."""
+        return bool(repetitions) and bool(np.median([self.chance(one) for one in repetitions]) >= SITS_FROM)
 
     def chance(self, xyz: Array) -> float:
         """That the (F, 13, 3) canonical repetition is sitting down, 0..1."""
@@ -42,7 +42,7 @@ class Chair:
 
 
 def evidence(xyz: Array) -> Array:
-    """(4,) of an (F, 13, 3) canonical repetition, at its lowest: see ``EVIDENCE``.
+    """(4,) of an (F, 13, 3) canonical repetition (finite, one frame or more), at its lowest: see ``EVIDENCE``.
 
     weight_over_feet: how far the centre of mass (de Leva 1996) is in front of the ankles, trunk lengths.
     straightening_deg: how much less the trunk leans forward than at its most. shin_lean_deg: forward from the vertical.

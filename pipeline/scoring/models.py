@@ -69,9 +69,12 @@ def read_scorer(design: str = SCORERS[0], folder: Path | None = None) -> ScorerM
     if design not in DESIGNS:
         raise ModelMissingError(f"There is no scorer {design!r}; choose {' or '.join(SCORERS)}.")
     state, about = _read(f"scorer-{design}", folder)
-    network = DESIGNS[design].restored(state)
-    intervals = Intervals.from_json(about["intervals"])
-    return ScorerModel(design, network, intervals, about["target"], about["anchors"])
+    try:
+        network = DESIGNS[design].restored(state)
+        intervals = Intervals.from_json(about["intervals"])
+        return ScorerModel(design, network, intervals, about["target"], about["anchors"])
+    except (KeyError, RuntimeError) as error:
+        raise ModelMissingError(f"The scorer {design} is of another version ({error}); train it again.") from error
 
 
 def own_scorer(folder: str) -> str:

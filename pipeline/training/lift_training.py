@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class Steps:
 
     steps; batch_size in whole windows (see ``CURRICULUM``); learning_rate; weight_decay; pair_share: of each batch that
     is detected 2D; seed; again: steps of a second round, which begins from the best weights of the first with an
-    optimiser, a warm-up and a cosine of its own (a warm restart: Loshchilov and Hutter 2017).
+    optimiser, a warm-up, a cosine and a ``CURRICULUM`` of its own (a warm restart: Loshchilov and Hutter 2017).
     """
 
     steps: int
@@ -76,19 +77,21 @@ def fit(
     if state is not None:
         first, best, kept = int(state["step"]), float(state["best"]), state["kept"]
     every = how.steps + how.again
-    started = time.monotonic()
+    started, random = time.monotonic(), torch.get_rng_state()
     for begin, end in ((0, how.steps), (how.steps, every)):
         if first >= end:
             continue
         optimiser = HiddenMatrices(net, how.learning_rate, how.weight_decay)
-        rate = cosine(end - begin)
+        rate, rng = cosine(end - begin), np.random.default_rng([how.seed, begin])
+        torch.set_rng_state(random)
         if first > begin:  # killed within the round
             assert state is not None
             net.load_state_dict(state["net"])
             optimiser.load(state["optimiser"])
+            rng.bit_generator.state = json.loads(state["rng"])
+            torch.set_rng_state(state["dropout"])
         elif kept is not None:
             net.load_state_dict(kept)
-        rng = np.random.default_rng([how.seed, first])
         total, count = 0.0, 0
         for step in range(first, end):
             net.train()
@@ -107,7 +110,8 @@ def fit(
                 if score < best:
                     best, kept = score, {name: tensor.clone() for name, tensor in net.state_dict().items()}
                 work.save_state({"net": net.state_dict(), "optimiser": optimiser.state(), "step": step + 1,
-                                 "best": best, "kept": kept})  # fmt: skip
+                                 "best": best, "kept": kept, "rng": json.dumps(rng.bit_generator.state),
+                                 "dropout": torch.get_rng_state()})  # fmt: skip
         first = end
     if kept is None:
         raise TrainingError("The training took no step; give it more steps.")

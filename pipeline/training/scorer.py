@@ -25,7 +25,7 @@ from pipeline.runs import RunStore
 from pipeline.scoring.exercises import EXERCISES
 from pipeline.scoring.intervals import Intervals
 from pipeline.scoring.models import own_scorer
-from pipeline.scoring.target import derived, distances_to_others
+from pipeline.scoring.target import INCORRECT_FROM, derived, distances_to_others
 from pipeline.skeletons import KINECT_13
 from pipeline.training.dataset import DatasetError, Repetitions, build, from_video, together, ui_prmd, ui_prmd_lifted
 from pipeline.training.framework import Stage, TrainingError, Work
@@ -34,7 +34,7 @@ from pipeline.training.variation import Styles, Variation, blended, varied
 
 CONFIG = Path(__file__).parent / "configs" / "scorer.toml"
 # Of the verdict beside the target where trees look for their splits: mostly by the verdict, which sorts people better.
-_SPLIT_BY_VERDICT = 8.0
+SPLIT_BY_VERDICT = 8.0
 _SPREAD_FLOOR = 0.03  # trunk lengths: joints that hardly move must not be magnified
 
 
@@ -86,6 +86,8 @@ class ScorerConfig:
             raise ValueError(f"design must be one of {', '.join(DESIGNS)}, not {self.design!r}.")
         if (self.design == "ensemble") != bool(self.parts):
             raise ValueError("design ensemble, and no other, needs parts: names of trainings that lie beside its own.")
+        if self.design == "forest" and not 0 <= self.verdict_weight <= 1:
+            raise ValueError(f"verdict_weight of a forest must lie between 0 and 1, not {self.verdict_weight}.")
         if not 0 < self.coverage < 1:
             raise ValueError(f"coverage must lie between 0 and 1, not {self.coverage}.")
 
@@ -231,9 +233,9 @@ def planted(
         trees = ExtraTreesRegressor(
             config.trees, max_features=0.1, min_samples_leaf=config.leaf, random_state=config.seed
         )
-        both = np.stack([wanted[own], _SPLIT_BY_VERDICT * bad[own]], axis=1)
+        both = np.stack([wanted[own], SPLIT_BY_VERDICT * bad[own]], axis=1)
         grown.append([tree.tree_ for tree in trees.fit(asked[own], both).estimators_] if own.any() else [])
-        said.append(_reading(wanted[own], bad[own], config.verdict_weight))
+        said.append(_reading(wanted[own], bad[own], 0.0 if data.graded else config.verdict_weight))
         work.progress(f"{name}: {position + 1} forests", (position + 1) / len(EXERCISES))
     nodes = max((tree.node_count for trees in grown for tree in trees), default=1)
     split = np.full((len(grown), config.trees, nodes), -1, dtype=np.int16)
@@ -252,13 +254,23 @@ def planted(
 
 
 def _reading(target: Array, incorrect: NDArray[np.bool_], share: float) -> Callable[[Array], Array]:
-    """What leaves (M, 2) say: the mean target there, and the target that so many incorrect ones usually mean."""
+    """What leaves (M, 2) say, of their mean target t and of p, the share of incorrect ones among their repetitions.
+
+    (1 - share) t + share (g + p (b - g)), where g and b are the mean targets of all correct and of all incorrect ones.
+    That is never as bad as the worst target; so what is above ``INCORRECT_FROM`` is stretched to reach it.
+    """
+    if not len(target):
+        return lambda values: values[:, 0]
     usual = [float(target[own].mean()) if own.any() else float("nan") for own in (~incorrect, incorrect)]
     good, bad = np.where(np.isnan(usual), usual[::-1], usual)
+    worst = float(target.max())
+    reached = (1 - share) * worst + share * bad
+    slope = (worst - INCORRECT_FROM) / (reached - INCORRECT_FROM) if reached > INCORRECT_FROM else 1.0
 
     def said(values: Array) -> Array:
-        chance = values[:, 1] / _SPLIT_BY_VERDICT
-        return np.asarray((1 - share) * values[:, 0] + share * (good + chance * (bad - good)))
+        chance = values[:, 1] / SPLIT_BY_VERDICT
+        score = (1 - share) * values[:, 0] + share * (good + chance * (bad - good))
+        return np.asarray(score + (slope - 1) * np.maximum(score - INCORRECT_FROM, 0))
 
     return said
 

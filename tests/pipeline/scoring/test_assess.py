@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from pipeline.cli import main
+from pipeline.movements.recognize import Guess
 from pipeline.poses import PoseSequence, Recording
 from pipeline.runs import Run, RunStore
 from pipeline.scoring import assess as chain
@@ -177,17 +178,16 @@ def test_squats_and_sitting_down_are_told_apart_and_what_is_none_of_the_ten_is_r
 
 
 @pytest.mark.parametrize(
-    ("plausibilities", "family", "sits", "named"),
+    ("plausibilities", "among", "sits", "named"),
     [
-        ({"sit_to_stand": 0.97, "deep_squat": 0.80}, "unknown", False, "deep_squat"),  # there is no chair under it
-        ({"sit_to_stand": 0.80, "deep_squat": 0.97}, "squat", True, "sit_to_stand"),
-        ({"leg_raise": 0.90, "hurdle_step": 0.89}, "unknown", False, "leg_raise"),
-        ({"leg_raise": 0.90, "hurdle_step": 0.89, "side_lunge": 0.5}, "squat", False, "side_lunge"),
-        ({"shoulder_rotation": 0.90, "inline_lunge": 0.2}, "lunge", False, "inline_lunge"),
+        ({"sit_to_stand": 0.97, "deep_squat": 0.80}, tuple(EXERCISES), False, "deep_squat"),  # no chair is under it
+        ({"sit_to_stand": 0.80, "deep_squat": 0.97}, chain.LEG_EXERCISES, True, "sit_to_stand"),
+        ({"leg_raise": 0.90, "hurdle_step": 0.89}, tuple(EXERCISES), False, "leg_raise"),
+        ({"shoulder_rotation": 0.90, "inline_lunge": 0.2}, chain.LEG_EXERCISES, False, "inline_lunge"),
     ],
 )
 def test_the_recogniser_narrows_and_the_balance_decides(
-    plausibilities: dict[str, float], family: str, sits: bool, named: str, monkeypatch: pytest.MonkeyPatch
+    plausibilities: dict[str, float], among: tuple[str, ...], sits: bool, named: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def most_like(_model: object, _xyz: object, _time: object, among: Collection[str]) -> tuple[Likeness, ...]:
         return tuple(Likeness(name, plausibilities[name], "head", "", 0.0) for name in among if name in plausibilities)
@@ -195,4 +195,21 @@ def test_the_recogniser_narrows_and_the_balance_decides(
     monkeypatch.setattr(chain.bad_3d, "most_like", most_like)
     monkeypatch.setattr(chair.Chair, "chance", lambda *_: float(sits))
     xyz = np.random.default_rng(0).normal(size=(3, 13, 3))
-    assert chain._recognised(gate(), [(xyz, np.arange(3.0))] * 2, family) is EXERCISES[named]
+    assert chain._recognised(gate(), [(xyz, np.arange(3.0))] * 2, among) is EXERCISES[named]
+
+
+def test_a_recogniser_that_is_not_sure_refuses_nothing(squats: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = Guess("jumping_jack", chain.NAMED_FROM - 0.1, "")
+    monkeypatch.setattr(chain, "_guess", lambda _sequence: said)
+    assert assess(squats, ChainOptions(lift="given")).exercise == "deep_squat"
+    said = Guess("jumping_jack", chain.NAMED_FROM, "")
+    assert "jumping jack" in assess(squats, ChainOptions(lift="given")).refusal[0]
+    assert assess(squats, GIVEN).score is not None, "who names the exercise is not asked twice"
+
+
+def test_poses_in_space_alone_are_recognised_by_the_gate(squats: Recording) -> None:
+    seen = squats.people[0]
+    nothing = np.full(seen.xy_px.shape, np.nan)
+    space = PoseSequence(seen.skeleton, seen.time_s, nothing, seen.score, seen.xyz_m, seen.image_size, seen.person)
+    assert chain._guess(space).movement == "unknown"
+    assert assess(space, ChainOptions(lift="given")).exercise == "deep_squat"

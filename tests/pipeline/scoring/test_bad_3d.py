@@ -23,6 +23,17 @@ def test_squats_pass_well_or_badly_done_and_are_recognised() -> None:
         assert SQUAT.name in [other.exercise for other in most_like(gate(), xyz, time_s)]
 
 
+def test_only_the_exercises_that_are_asked_for_are_compared() -> None:
+    xyz, time_s = squat()
+    among = ("leg_raise", "deep_squat", "hurdle_step")
+    some, every = most_like(gate(), xyz, time_s, among), most_like(gate(), xyz, time_s)
+    assert {one.exercise for one in some} == set(among)
+    assert some[0].exercise == "deep_squat"
+    same = next(one for one in every if one.exercise == "deep_squat")
+    assert some[0].plausibility == pytest.approx(same.plausibility)
+    assert all(one.plausibility < 0.5 * some[0].plausibility for one in some[1:])
+
+
 def test_other_motion_is_stopped_whatever_it_is_taken_for() -> None:
     for motion in ("jumping_jack", "push_up", "sit_up"):
         xyz, time_s = cut(clip(motion, repetitions=1))[0]

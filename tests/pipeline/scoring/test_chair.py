@@ -43,3 +43,4 @@ def test_evidence_is_a_mean_over_the_lowest_moments() -> None:
     one = repetitions("squat")[0]
     assert evidence(one[::2]) == pytest.approx(evidence(one), abs=1.0)
     assert np.isfinite(evidence(one[:1])).all()
+    assert not gate().chair.sits([])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from pipeline.scoring.scorer import (
 )
 from pipeline.skeletons import KINECT_13
 from pipeline.training.framework import TrainingError, Work
-from pipeline.training.scorer import ScorerConfig, fit, new_network, planted, predicted
+from pipeline.training.scorer import SPLIT_BY_VERDICT, ScorerConfig, _reading, fit, new_network, planted, predicted
 from tests.pipeline.scoring.performed import SQUAT, squats
 
 
@@ -128,22 +129,54 @@ def test_damaged_weights_are_a_sentence(model: ScorerModel, tmp_path: Path) -> N
         read_scorer(model.design, folder)
 
 
+def test_what_a_leaf_says_goes_from_the_best_to_the_worst_target() -> None:
+    target, incorrect = np.array([0.0, 0.4, 2.0, 4.0]), np.array([False, False, True, True])
+    leaves = np.array([[0.0, 0.0], [0.4, SPLIT_BY_VERDICT / 2], [4.0, SPLIT_BY_VERDICT]])
+    alone = _reading(target, incorrect, 0.0)(leaves)
+    assert alone == pytest.approx([0.0, 0.4, 4.0])
+    both = _reading(target, incorrect, 0.5)(leaves)
+    assert both[0] == pytest.approx(0.1)  # half of it what correct ones usually have, 0.2
+    assert both[2] == pytest.approx(4.0)
+    assert alone[1] < both[1] < both[2]
+    for verdict in (False, True):  # one verdict only
+        found = _reading(target, np.full(4, verdict), 0.5)(leaves)
+        assert np.isfinite(found).all()
+    assert _reading(np.empty(0), np.empty(0, dtype=bool), 0.5)(leaves) == pytest.approx(leaves[:, 0])
+
+
+def test_grades_of_ones_own_reach_the_worst(tmp_path: Path) -> None:
+    data = squats(people=3, repetitions=3)
+    grades = np.where(data.incorrect, 4.0, 1.5)
+    own = replace(data, grade=grades)
+    network = planted(own, grades, ScorerConfig(design="forest", trees=10, leaf=1, noise=0.1), Work(tmp_path), "all")
+    assert predicted(network, own)[data.incorrect].min() > 3.0
+
+
+def test_a_forest_that_asked_for_other_values_is_not_read(tmp_path: Path) -> None:
+    for network in (some_network("forest", tmp_path), some_network("ensemble", tmp_path)):
+        state = {key: value for key, value in network.state_dict().items() if not key.endswith("asks_for")}
+        with pytest.raises(KeyError, match="asks_for"):
+            type(network).restored(state)
+    write("scorer-forest", tmp_path, some_network("forest", tmp_path), {"intervals": {}})
+    with pytest.raises(ModelMissingError, match="another version"):
+        read_scorer("forest", tmp_path)
+
+
 def test_the_forest_as_tensors_is_the_forest_that_was_grown(tmp_path: Path) -> None:
     from sklearn.ensemble import ExtraTreesRegressor
 
     data = squats(people=3, repetitions=3)
     target = 2.0 * data.incorrect + np.linspace(0, 1, len(data))
-    config = ScorerConfig(design="forest", trees=7, leaf=2, noise=0.0, style=0.0, verdict_weight=0.25)
+    config = ScorerConfig(design="forest", trees=7, leaf=2, noise=0.0, style=0.0, verdict_weight=0.0)
     network = fit(data, target, config, Work(tmp_path), "all")
     assert isinstance(network, ForestScorer)
     xyz, exercise = torch.from_numpy(data.xyz), torch.from_numpy(data.exercise)
     asked = network.asked(xyz, exercise).numpy()
     trees = ExtraTreesRegressor(7, max_features=0.1, min_samples_leaf=2, random_state=0)
-    both = np.stack([target, 8.0 * data.incorrect], axis=1)
+    both = np.stack([target, SPLIT_BY_VERDICT * data.incorrect], axis=1)
     score, chance = trees.fit(np.concatenate([asked, asked]), np.concatenate([both, both])).predict(asked).T
-    good, bad = target[~data.incorrect].mean(), target[data.incorrect].mean()
-    usual = good + chance / 8 * (bad - good)
-    assert predicted(network, data) == pytest.approx(0.75 * score + 0.25 * usual, abs=0.02)
+    assert predicted(network, data) == pytest.approx(score, abs=0.02)
+    assert chance[data.incorrect].mean() > 0.8 * SPLIT_BY_VERDICT
     other = torch.full_like(exercise, 3)  # nobody showed this one
     assert torch.allclose(network(xyz, other), torch.tensor(2.0))
     with pytest.raises(TrainingError, match="cannot be fine-tuned"):

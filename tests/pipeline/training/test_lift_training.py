@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from pipeline.networks.lift import INPUTS, TemporalLift
 from pipeline.scoring.lift import WINDOW, features, mirrored_features, one_network
@@ -360,20 +361,57 @@ def test_the_dense_stages_train_and_make_a_pair(small: Windows, tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("small")
-def test_a_killed_training_goes_on_where_it_was(tmp_path: Path) -> None:
-    class Killed(Exception):
+@pytest.mark.parametrize("at", ["step 20:", "step 30:", "step 40:"])  # within each round, and where the second begins
+def test_a_killed_training_goes_on_where_it_was(at: str, tmp_path: Path) -> None:
+    class KilledError(Exception):
         pass
 
     def kill(text: str, _share: float) -> None:
-        if text.startswith("step 20"):
-            raise Killed
+        if text.startswith(at):
+            raise KilledError
 
-    config = lift.LiftConfig(steps=40, batch_size=4, pair_clips=0)
-    with pytest.raises(Killed):
-        framework.train(lift.STAGE, config, tmp_path, progress=kill)
-    framework.train(lift.STAGE, config, tmp_path)
-    steps = [int(row["step"]) for row in csv.DictReader((tmp_path / "history.csv").open())]
-    assert steps == [10, 20, 20, 30, 40] or steps == [10, 20, 30, 40]
+    config = lift.LiftConfig(steps=20, again=30, batch_size=4, pair_clips=0)
+    with pytest.raises(KilledError):
+        framework.train(lift.STAGE, config, tmp_path / "killed", progress=kill)
+    framework.train(lift.STAGE, config, tmp_path / "killed")
+    framework.train(lift.STAGE, config, tmp_path / "whole")
+    whole, killed = (load_file(tmp_path / name / config.file) for name in ("whole", "killed"))
+    for name, weights in whole.items():
+        torch.testing.assert_close(killed[name], weights, msg=f"{name} is another after a kill")
+    steps = [int(row["step"]) for row in csv.DictReader((tmp_path / "whole" / "history.csv").open())]
+    assert steps == [10, 20, 30, 40, 50]
+
+
+@pytest.mark.usefixtures("small")
+def test_the_second_round_begins_from_the_best_weights_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([1.0, 2.0, 3.0])
+    seen: list[torch.Tensor] = []
+
+    def validate(net: torch.nn.Module) -> float:
+        seen.append(next(net.parameters()).detach().clone())
+        return next(scores)
+
+    def no_step(self: HiddenMatrices, _value: torch.Tensor, _share: float) -> None:
+        if len(seen) >= 2:  # the second round
+            begun.append(next(self._net.parameters()).detach().clone())
+        else:
+            step(self, _value, _share)
+
+    begun: list[torch.Tensor] = []
+    step = HiddenMatrices.step
+    monkeypatch.setattr(HiddenMatrices, "step", no_step)
+    how = lift_training.Steps(20, 4, 1e-2, 0.0, 0.0, 1, again=10)
+    tracks = lift_data.motion_tracks()
+    net = TemporalLift()
+
+    def loss(given: torch.Tensor, truth: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return lift_training.where_real((net(given)[0] - truth).norm(dim=-1), mask)
+
+    lift_training.fit(net, loss, validate, tracks, None, BLAZEPOSE_NOISE, how, framework.Work(tmp_path))
+    assert not torch.equal(seen[0], seen[1])
+    torch.testing.assert_close(begun[0], seen[0])
 
 
 @pytest.mark.usefixtures("small")
