@@ -33,7 +33,7 @@ from pipeline.skeletons import KINECT_13
 AUTO = "auto"
 GIVEN = "given"  # the pose model's own points in space
 # Of what the recogniser can name, the exercises that none of the ten is (a front raise is like scaption), and how sure
-# it must be: of 480 clips of UI-PRMD from simulated video one got such a name, with 0.47 (checkpoints/bad_3d.md).
+# it must be: of 480 sets of UI-PRMD from simulated video two are so sure and wrong (benchmarks/auto_exercise.md).
 NEVER_SCORED = frozenset(RECOGNISED) - {"squat", "lunge", "front_raise"}
 NAMED_FROM = 0.7
 LEG_EXERCISES = tuple(exercise.name for exercise in EXERCISES.values() if exercise.free == ARMS)

@@ -89,11 +89,13 @@ def read_gate(folder: Path | None = None) -> GateModel:
     from pipeline.networks.bad_3d import Bad3dGate
 
     state, about = _read("bad_3d", folder)
-    network = Bad3dGate(state["reference"], state["counted"], state["spread"])
-    network.load_state_dict(state)
-    return GateModel(
-        network.eval(), about["threshold"], Chair(tuple(about["chair"]["weights"]), about["chair"]["bias"])
-    )
+    try:
+        network = Bad3dGate(state["reference"], state["counted"], state["spread"])
+        network.load_state_dict(state)
+        chair = Chair(tuple(about["chair"]["weights"]), about["chair"]["bias"])
+        return GateModel(network.eval(), about["threshold"], chair)
+    except (KeyError, RuntimeError) as error:
+        raise ModelMissingError(f"The gate bad_3d is of another version ({error}); train it again.") from error
 
 
 def read_trimmer(folder: Path | None = None) -> TrimModel:

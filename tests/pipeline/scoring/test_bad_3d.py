@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from pipeline.scoring.bad_3d import Likeness, gate, judge, likeness, most_like
 from pipeline.scoring.canonical import facing
 from pipeline.scoring.exercises import EXERCISES
+from pipeline.scoring.models import ModelMissingError, read_gate, write
 from pipeline.skeletons import KINECT_13
 from tests.pipeline.scoring.performed import SQUAT, clip, cut
 
@@ -21,6 +24,12 @@ def test_squats_pass_well_or_badly_done_and_are_recognised() -> None:
         xyz, time_s = squat(faults=faults)
         assert likeness(gate(), xyz, time_s, SQUAT).plausibility >= gate().threshold
         assert SQUAT.name in [other.exercise for other in most_like(gate(), xyz, time_s)]
+
+
+def test_a_gate_of_another_version_is_told_and_not_read(tmp_path: Path) -> None:
+    write("bad_3d", tmp_path, gate().network, {"threshold": 0.5})  # before the balance was kept in it
+    with pytest.raises(ModelMissingError, match="another version"):
+        read_gate(tmp_path)
 
 
 def test_only_the_exercises_that_are_asked_for_are_compared() -> None:
